@@ -1,0 +1,1 @@
+//! Facts pipedown speaks of: ids, plans, events, run state and exit codes.

@@ -1,0 +1,2 @@
+//! The pipedown command.
+fn main() {}

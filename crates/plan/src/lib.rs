@@ -1,0 +1,1 @@
+//! Turns inventory, host set, playbook and time into a plan, offline.

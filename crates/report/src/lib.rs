@@ -1,0 +1,1 @@
+//! Turns events into text: progress, plain lines, JSON lines, reports.

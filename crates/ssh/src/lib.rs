@@ -1,0 +1,1 @@
+//! An SSH client with deadlines, kill switches and strict host keys.

@@ -1,0 +1,1 @@
+//! Sees, changes, verifies and undoes one thing on one host.

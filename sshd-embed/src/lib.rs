@@ -1,0 +1,1 @@
+//! An embedded SSH server for demos, tests and hosts without one.

@@ -1,0 +1,2 @@
+//! The `sshd-embed` command.
+fn main() {}
