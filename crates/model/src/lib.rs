@@ -1,1 +1,29 @@
 //! Facts pipedown speaks of: ids, plans, events, run state and exit codes.
+//!
+//! The ground floor: data only. No I/O, no clock, no async.
+
+mod event;
+mod exit;
+mod facts;
+mod failure;
+mod ids;
+mod phase;
+mod plan;
+mod state;
+
+pub use event::{
+    ControllerMode, DeliveryMiss, Effect, Event, EventKind, Gate, HostKeySeen, Mode, Outcome, RolledBackBy,
+    SkipReason, Verdict,
+};
+pub use exit::ExitCode;
+pub use facts::{
+    FileSeen, HostFacts, Init, LogindState, NextEntry, ScheduleSeen, Session, SessionClass, WindowSeen,
+};
+pub use failure::{Failure, FailureClass, Finding, FindingCode, Severity};
+pub use ids::{HostName, InvalidId, Operator, RunId, StepId, TextId};
+pub use phase::{HostPhase, IllegalTransition};
+pub use plan::{
+    AtDeadline, Become, HostPlan, HostStep, LocalStep, LocalWhen, Message, OnFailure, Plan, PlaybookSource,
+    Presence, RunStep, ShutdownHow, StepSpec, Target, TimeSource,
+};
+pub use state::{HostState, RunState, StepRecord};
