@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::{Failure, Finding, HostFacts, HostName, LocalWhen, Operator, RunId, StepId, TextId};
+use crate::{Failure, Finding, HostFacts, HostName, LocalWhen, Operator, RunId, ShutdownHow, StepId, TextId};
 
 /// One thing that happened.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -140,6 +140,9 @@ pub enum EventKind {
     Armed {
         /// The host.
         host: HostName,
+        /// How the window ends, as read back; none if the host stays up.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        ends_with: Option<ShutdownHow>,
         /// When the last entry fires; for a shutdown, T.
         fires: DateTime<Utc>,
         /// After this moment nothing fires any more.

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Effect, Event, EventKind, ExitCode, Failure, Finding, HostName, HostPhase, IllegalTransition, Mode,
-    Operator, Outcome, RunId, StepId, TextId, Verdict,
+    Operator, Outcome, RunId, ShutdownHow, StepId, TextId, Verdict,
 };
 
 /// What is known about one step of one host.
@@ -40,6 +40,10 @@ pub struct HostState {
     pub boot_id: Option<String>,
     /// Where root cancels on the host itself.
     pub cancel_script: Option<String>,
+    /// How the armed window ends; none if the host stays up.
+    pub ends_with: Option<ShutdownHow>,
+    /// Whether somebody asked to call the window off on this host.
+    pub cancel_requested: bool,
     /// Whether a dry run found something that would change.
     pub would_change: bool,
 }
@@ -53,6 +57,8 @@ impl HostState {
             error: None,
             boot_id: None,
             cancel_script: None,
+            ends_with: None,
+            cancel_requested: false,
             would_change: false,
         }
     }
@@ -68,6 +74,7 @@ impl HostState {
             | HostPhase::StillArmed
             | HostPhase::Undoing
             | HostPhase::Working { .. } => ExitCode::Failed,
+            HostPhase::Armed { .. } if self.cancel_requested => ExitCode::Failed,
             HostPhase::TakenBack => self.error.as_ref().map_or(ExitCode::Cancelled, |_| ExitCode::Failed),
             HostPhase::Waiting
             | HostPhase::Ready
@@ -201,7 +208,17 @@ impl RunState {
                 self.local.insert(step.clone(), StepRecord::Finished { outcome: outcome.clone() });
             }
             EventKind::Gated { reason, .. } => self.gate = Some(reason.clone()),
-            EventKind::CancelRequested { .. } => self.cancel_requested = true,
+            EventKind::CancelRequested { hosts, .. } => {
+                self.cancel_requested = true;
+                if hosts.is_empty() {
+                    self.hosts.values_mut().for_each(|host| host.cancel_requested = true);
+                }
+                for name in hosts {
+                    if let Some(host) = self.hosts.get_mut(name) {
+                        host.cancel_requested = true;
+                    }
+                }
+            }
             EventKind::RunFinished { verdict } => self.verdict = Some(*verdict),
             _ => {}
         }
@@ -223,13 +240,15 @@ impl RunState {
     pub fn conclude(&self) -> Verdict {
         let hosts = || self.hosts.values();
         let unknown = |h: &HostState| {
-            matches!(
-                h.phase,
-                HostPhase::StillArmed
-                    | HostPhase::Undoing
-                    | HostPhase::Working { .. }
-                    | HostPhase::Failed { effect: Effect::Unknown }
-            )
+            let against_will = h.cancel_requested && matches!(h.phase, HostPhase::Armed { .. });
+            against_will
+                || matches!(
+                    h.phase,
+                    HostPhase::StillArmed
+                        | HostPhase::Undoing
+                        | HostPhase::Working { .. }
+                        | HostPhase::Failed { effect: Effect::Unknown }
+                )
         };
         if hosts().any(unknown) {
             Verdict::NeedsAttention
@@ -285,11 +304,64 @@ impl HostState {
                 }
                 self.steps.insert(step.clone(), StepRecord::Finished { outcome: outcome.clone() });
             }
-            EventKind::Armed { cancel_script, .. } => {
+            EventKind::Armed { cancel_script, ends_with, .. } => {
+                self.ends_with = *ends_with;
                 self.cancel_script = Some(cancel_script.clone());
                 self.error = None;
             }
             _ => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn armed_on_two() -> RunState {
+        let at = DateTime::UNIX_EPOCH;
+        let hosts = ["a", "b"].map(|h| HostName::new(h).unwrap());
+        let mut kinds = vec![EventKind::PlanCompiled {
+            plan: TextId::of(b"plan"),
+            mode: Mode::Apply,
+            playbook: "graceful-shutdown".into(),
+            reason: String::new(),
+            by: Operator::new("admin", "ctl"),
+            window: None,
+            supersedes: None,
+            hosts: hosts.to_vec(),
+        }];
+        for host in hosts {
+            let key = crate::HostKeySeen { algorithm: "ssh-ed25519".into(), fingerprint: "SHA256:x".into() };
+            kinds.push(EventKind::HostConnected { host: host.clone(), key });
+            kinds.push(EventKind::Armed {
+                host,
+                ends_with: Some(ShutdownHow::Reboot),
+                fires: at,
+                not_after: at,
+                agenda: TextId::of(b"agenda"),
+                cancel_script: "/cancel".into(),
+            });
+        }
+        kinds.push(EventKind::CancelRequested {
+            by: Operator::new("admin", "ctl"),
+            reason: String::new(),
+            hosts: vec![HostName::new("a").unwrap()],
+        });
+        let run = RunId::new("r1").unwrap();
+        let events: Vec<Event> = kinds
+            .into_iter()
+            .zip(1..)
+            .map(|(kind, seq)| Event { v: 1, run: run.clone(), seq, at, kind })
+            .collect();
+        RunState::replay(&events).unwrap().unwrap()
+    }
+
+    #[test]
+    fn a_host_that_stays_armed_after_a_cancel_is_a_failure_and_its_neighbour_is_not() {
+        let state = armed_on_two();
+        let codes: Vec<ExitCode> = state.hosts.values().map(HostState::exit_code).collect();
+        assert_eq!(codes, [ExitCode::Failed, ExitCode::Done]);
+        assert_eq!(state.conclude(), Verdict::NeedsAttention);
     }
 }
