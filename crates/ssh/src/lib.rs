@@ -1,1 +1,57 @@
 //! An SSH client with deadlines, kill switches and strict host keys.
+//!
+//! The client has never heard of playbooks: it reaches a host, proves who the host is, logs in and runs
+//! commands. What it promises beyond the protocol:
+//!
+//! * every phase of a connect has a deadline of its own, and an abandoned connect leaves neither a task nor a
+//!   socket behind (see [`Connector::connect`]);
+//! * a host key is either known or refused; nothing is asked in the middle ([`KnownHosts`]);
+//! * every channel is drained all the time, into bounded memory ([`Exec`]);
+//! * a [`Connection`] that is dropped is gone, whatever it was waiting for.
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! use pipedown_ssh::{Chunk, Connector, Settings, Target};
+//!
+//! let connector = Connector::new(Settings::for_home("/home/ops"), None);
+//! let connection = connector.connect(&Target::new("web1", "192.0.2.10", 22, "ops")).await?;
+//! let mut exec = connection.exec("cat").await?;
+//! exec.stdin.write_all(b"hello\n").await?;
+//! exec.stdin.eof();
+//! while let Some(chunk) = exec.output.next().await {
+//!     if let Chunk::Exit(status) = chunk {
+//!         assert_eq!(status, 0);
+//!     }
+//! }
+//! # Ok(())
+//! # }
+//! ```
+
+mod algorithms;
+mod auth;
+mod client;
+mod connection;
+mod connector;
+mod dial;
+mod error;
+mod exec;
+mod exec_channel;
+mod exec_local;
+mod host_key;
+mod identity;
+mod key_ring;
+mod known_hosts;
+mod stream;
+mod target;
+
+#[cfg(test)]
+mod tests;
+
+pub use connection::{Connection, LinkEnd};
+pub use connector::Connector;
+pub use error::{ConnectError, FailureClass, Phase, SshError};
+pub use exec::{Chunk, Exec, ExecOutput, ExecStdin};
+pub use host_key::{HostKey, HostKeyProblem, HostKeyRefusal, Place};
+pub use identity::Secrets;
+pub use known_hosts::{KnownHosts, Marker, Verdict};
+pub use target::{Deadlines, Settings, Target, Warning};

@@ -1,0 +1,172 @@
+//! Our side of russh's callbacks. They only decide and record: a callback that waits would stall the session.
+
+use std::sync::{Arc, OnceLock};
+
+use russh::Channel;
+use russh::client::{ChannelOpenHandle, DisconnectReason, Handler, Msg, Session};
+use russh::keys::PublicKeyOrCertificate;
+use russh::keys::ssh_key::PublicKey;
+use tokio::sync::watch;
+
+use crate::connection::LinkEnd;
+use crate::host_key::{HostKey, HostKeyRefusal};
+use crate::known_hosts::{KnownHosts, Verdict};
+
+/// What makes a callback end the session.
+#[derive(Debug)]
+pub(crate) enum ClientError {
+    /// russh's own trouble.
+    Russh(russh::Error),
+    /// The host key was refused.
+    HostKey(Box<HostKeyRefusal>),
+}
+
+impl From<russh::Error> for ClientError {
+    fn from(error: russh::Error) -> Self {
+        Self::Russh(error)
+    }
+}
+
+/// Judges the host key, refuses whatever the server wants to open, and tells how the link ended.
+pub(crate) struct Client {
+    pub(crate) known_hosts: Arc<KnownHosts>,
+    pub(crate) names: Vec<String>,
+    pub(crate) port: u16,
+    /// The accepted key.
+    pub(crate) accepted: Arc<OnceLock<HostKey>>,
+    /// Dropped together with the session's task: its receivers learn the end in any case.
+    pub(crate) ended: watch::Sender<Option<LinkEnd>>,
+}
+
+impl Handler for Client {
+    type Error = ClientError;
+
+    async fn check_server_key(&mut self, offered: &PublicKeyOrCertificate) -> Result<bool, ClientError> {
+        // Certificates are not asked for; one that comes anyway is nothing we could judge.
+        if offered.certificate().is_some() {
+            return Ok(false);
+        }
+        let blob = offered.public_key().to_bytes().map_err(russh::Error::from)?;
+        let Some(key) = HostKey::from_blob(blob) else { return Ok(false) };
+        let names: Vec<&str> = self.names.iter().map(String::as_str).collect();
+        match self.known_hosts.check(&names, self.port, &key) {
+            Verdict::Trusted { .. } => Ok(self.accepted.set(key).is_ok()),
+            Verdict::Refused(refusal) => Err(ClientError::HostKey(Box::new(refusal))),
+        }
+    }
+
+    async fn disconnected(&mut self, reason: DisconnectReason<ClientError>) -> Result<(), ClientError> {
+        let end = match reason {
+            DisconnectReason::ReceivedDisconnect(info) => {
+                LinkEnd::Disconnected { code: format!("{:?}", info.reason_code), message: info.message }
+            }
+            DisconnectReason::Error(ClientError::Russh(error)) => LinkEnd::from_russh(&error),
+            DisconnectReason::Error(ClientError::HostKey(refusal)) => LinkEnd::Failed(refusal.to_string()),
+        };
+        self.ended.send_replace(Some(end));
+        Ok(())
+    }
+
+    // russh accepts all of the following by default. We never ask for any of them, so a server that opens one is
+    // up to something; a reply that is dropped is a refusal.
+
+    async fn server_channel_open_forwarded_tcpip(
+        &mut self,
+        _: Channel<Msg>,
+        _: &str,
+        _: u32,
+        _: &str,
+        _: u32,
+        refused: ChannelOpenHandle,
+        _: &mut Session,
+    ) -> Result<(), ClientError> {
+        drop(refused);
+        Ok(())
+    }
+
+    async fn server_channel_open_forwarded_streamlocal(
+        &mut self,
+        _: Channel<Msg>,
+        _: &str,
+        refused: ChannelOpenHandle,
+        _: &mut Session,
+    ) -> Result<(), ClientError> {
+        drop(refused);
+        Ok(())
+    }
+
+    async fn server_channel_open_agent_forward(
+        &mut self,
+        _: Channel<Msg>,
+        refused: ChannelOpenHandle,
+        _: &mut Session,
+    ) -> Result<(), ClientError> {
+        drop(refused);
+        Ok(())
+    }
+
+    async fn server_channel_open_session(
+        &mut self,
+        _: Channel<Msg>,
+        refused: ChannelOpenHandle,
+        _: &mut Session,
+    ) -> Result<(), ClientError> {
+        drop(refused);
+        Ok(())
+    }
+
+    async fn server_channel_open_direct_tcpip(
+        &mut self,
+        _: Channel<Msg>,
+        _: &str,
+        _: u32,
+        _: &str,
+        _: u32,
+        refused: ChannelOpenHandle,
+        _: &mut Session,
+    ) -> Result<(), ClientError> {
+        drop(refused);
+        Ok(())
+    }
+
+    async fn server_channel_open_direct_streamlocal(
+        &mut self,
+        _: Channel<Msg>,
+        _: &str,
+        refused: ChannelOpenHandle,
+        _: &mut Session,
+    ) -> Result<(), ClientError> {
+        drop(refused);
+        Ok(())
+    }
+
+    async fn server_channel_open_x11(
+        &mut self,
+        _: Channel<Msg>,
+        _: &str,
+        _: u32,
+        refused: ChannelOpenHandle,
+        _: &mut Session,
+    ) -> Result<(), ClientError> {
+        drop(refused);
+        Ok(())
+    }
+
+    async fn server_channel_open_unknown(
+        &mut self,
+        _: Channel<Msg>,
+        refused: ChannelOpenHandle,
+        _: &mut Session,
+    ) -> Result<(), ClientError> {
+        drop(refused);
+        Ok(())
+    }
+
+    async fn openssh_ext_host_keys_announced(
+        &mut self,
+        _: Vec<PublicKey>,
+        _: &mut Session,
+    ) -> Result<(), ClientError> {
+        Ok(())
+    }
+}

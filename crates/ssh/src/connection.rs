@@ -1,0 +1,216 @@
+//! An authenticated connection.
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use russh::client::Handle;
+use russh::{Disconnect, Error};
+use tokio::sync::{oneshot, watch};
+use tokio::time::timeout;
+
+use crate::client::Client;
+use crate::error::SshError;
+use crate::exec::Exec;
+use crate::exec_channel;
+use crate::host_key::HostKey;
+use crate::stream::KillSwitch;
+
+/// How a link ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LinkEnd {
+    /// The server said goodbye (RFC 4253, section 11.1).
+    Disconnected {
+        /// The reason's name.
+        code: String,
+        /// The server's words.
+        message: String,
+    },
+    /// The server closed the connection without a word.
+    Closed,
+    /// The server reset the connection.
+    Reset,
+    /// The server stopped answering keepalives, or nothing moved for too long.
+    Silent,
+    /// This side ended it.
+    GivenUp,
+    /// Something else.
+    Failed(String),
+}
+
+impl LinkEnd {
+    pub(crate) fn from_russh(error: &Error) -> Self {
+        match error {
+            Error::Disconnect | Error::HUP | Error::RecvError | Error::SendError => Self::Closed,
+            Error::KeepaliveTimeout | Error::InactivityTimeout | Error::ConnectionTimeout => Self::Silent,
+            Error::IO(error) => Self::from_io(error),
+            other => Self::Failed(lowercase_first(&other.to_string())),
+        }
+    }
+
+    fn from_io(error: &io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::UnexpectedEof => Self::Closed,
+            io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => Self::Reset,
+            io::ErrorKind::ConnectionAborted => Self::GivenUp,
+            io::ErrorKind::TimedOut => Self::Silent,
+            _ => Self::Failed(lowercase_first(&error.to_string())),
+        }
+    }
+}
+
+impl fmt::Display for LinkEnd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Disconnected { code, message } => {
+                write!(f, "the server disconnected: {} ({code})", message.escape_debug())
+            }
+            Self::Closed => f.write_str("the server closed the connection"),
+            Self::Reset => f.write_str("the connection was reset"),
+            Self::Silent => f.write_str("the server stopped answering"),
+            Self::GivenUp => f.write_str("this side gave the connection up"),
+            Self::Failed(reason) => f.write_str(reason),
+        }
+    }
+}
+
+/// Error texts are fragments; russh's begin with a capital.
+fn lowercase_first(text: &str) -> String {
+    let mut chars = text.chars();
+    chars.next().map(|first| first.to_ascii_lowercase()).into_iter().chain(chars).collect()
+}
+
+/// A connection to one host, logged in. Dropping it ends it at once, with everything that runs over it.
+pub struct Connection {
+    pub(crate) host: String,
+    pub(crate) user: String,
+    pub(crate) session: Arc<Handle<Client>>,
+    pub(crate) kill: KillSwitch,
+    pub(crate) ended: watch::Receiver<Option<LinkEnd>>,
+    pub(crate) host_key: HostKey,
+    pub(crate) identity: String,
+    pub(crate) local: SocketAddr,
+    pub(crate) peer: SocketAddr,
+    pub(crate) open_limit: Duration,
+    pub(crate) close_limit: Duration,
+    pub(crate) unread_limit: usize,
+}
+
+impl fmt::Debug for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connection")
+            .field("host", &self.host)
+            .field("peer", &self.peer)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Connection {
+    /// Starts a command on a channel of its own.
+    ///
+    /// Returns as soon as the request is on its way: input that is written at once travels with it. Whether the
+    /// server accepted the command shows in the output ([`Chunk::Refused`](crate::Chunk::Refused)). Dropping the
+    /// future is safe: a channel that opens after all is closed again.
+    ///
+    /// # Errors
+    ///
+    /// When the channel is refused or not confirmed in time, or the link is gone.
+    pub async fn exec(&self, command: &str) -> Result<Exec, SshError> {
+        let (opened, channel) = oneshot::channel();
+        let session = Arc::clone(&self.session);
+        // Cancelling russh's open leaves the channel behind, so the open runs to its end in a task of its own.
+        tokio::spawn(async move {
+            let result = session.channel_open_session().await;
+            if let Err(Ok(unwanted)) = opened.send(result) {
+                // Nobody waits any more; a failure means that the link, and with it the channel, is gone.
+                let _ = unwanted.close().await;
+            }
+        });
+        let channel = match timeout(self.open_limit, channel).await {
+            Ok(Ok(Ok(channel))) => channel,
+            Ok(Ok(Err(error))) => return Err(self.open_error(error)),
+            Ok(Err(_)) => return Err(self.lost()),
+            Err(_) => {
+                return Err(SshError::OpenTimedOut { host: self.host.clone(), limit: self.open_limit });
+            }
+        };
+        let (reader, writer) = channel.split();
+        writer.exec(true, command).await.map_err(|_| self.lost())?;
+        Ok(exec_channel::start(reader, writer, self.unread_limit))
+    }
+
+    fn open_error(&self, error: Error) -> SshError {
+        match error {
+            Error::ChannelOpenFailure(reason) => {
+                SshError::OpenRefused { host: self.host.clone(), reason: format!("{reason:?}") }
+            }
+            _ => self.lost(),
+        }
+    }
+
+    fn lost(&self) -> SshError {
+        let end = self.ended.borrow().clone().unwrap_or(LinkEnd::Closed);
+        SshError::LinkLost { host: self.host.clone(), end }
+    }
+
+    /// The host's name, as the user knows it.
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// The user we are logged in as.
+    pub fn user(&self) -> &str {
+        &self.user
+    }
+
+    /// The host key that the host proved to hold.
+    pub fn host_key(&self) -> &HostKey {
+        &self.host_key
+    }
+
+    /// The identity that the server accepted: a file's name, or the agent's comment.
+    pub fn identity(&self) -> &str {
+        &self.identity
+    }
+
+    /// Our end of the TCP connection.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.local
+    }
+
+    /// The host's end of the TCP connection.
+    pub fn peer_addr(&self) -> SocketAddr {
+        self.peer
+    }
+
+    /// Waits until the link is gone and tells how it ended. The future does not borrow the connection.
+    pub fn closed(&self) -> impl Future<Output = LinkEnd> + Send + use<> {
+        let mut ended = self.ended.clone();
+        async move {
+            // An error means that the session's task is gone without having said why.
+            let end = ended.wait_for(Option::is_some).await.map(|end| end.clone()).unwrap_or_default();
+            end.unwrap_or(LinkEnd::Closed)
+        }
+    }
+
+    /// Whether the link is gone.
+    pub fn is_closed(&self) -> bool {
+        self.session.is_closed()
+    }
+
+    /// Says goodbye and waits until the link is gone, within [`Deadlines::close`](crate::Deadlines::close). A
+    /// server that does not let go is left behind.
+    pub async fn close(self) {
+        let goodbye = async {
+            if self.session.disconnect(Disconnect::ByApplication, "", "").await.is_ok() {
+                self.closed().await;
+            }
+        };
+        if timeout(self.close_limit, goodbye).await.is_err() {
+            log::debug!("{} did not let go in time", self.host);
+        }
+        self.kill.kill();
+    }
+}

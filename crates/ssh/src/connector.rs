@@ -1,0 +1,267 @@
+//! Connecting: every phase with a deadline, every failure with a class, nothing left behind.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use russh::client::{Config, Handle, connect_stream};
+use russh::{AlgorithmKind, Error};
+use tokio::net::TcpStream;
+use tokio::sync::{OnceCell, watch};
+use tokio::task::spawn_blocking;
+use tokio::time::timeout;
+
+use crate::algorithms::preferred;
+use crate::auth::{Login, log_in};
+use crate::client::{Client, ClientError};
+use crate::connection::{Connection, LinkEnd};
+use crate::dial::{dial, timed_out};
+use crate::error::{ConnectError, Phase};
+use crate::host_key::HostKey;
+use crate::identity::Secrets;
+use crate::key_ring::{Identities, KeyRing};
+use crate::known_hosts::KnownHosts;
+use crate::stream::{KillSwitch, KillableStream};
+use crate::target::{Settings, Target, Warning};
+
+/// Messages that russh queues per channel. Each may be up to 256 KiB, so this bounds memory.
+const CHANNEL_BUFFER: usize = 8;
+
+type KnownHostsCell = Arc<OnceCell<Arc<KnownHosts>>>;
+
+/// Connects to hosts. Cheap to clone; the clones share keys, agent listing and parsed known_hosts files.
+#[derive(Clone)]
+pub struct Connector(Arc<Inner>);
+
+struct Inner {
+    settings: Settings,
+    keys: KeyRing,
+    known_hosts: Mutex<HashMap<Vec<PathBuf>, KnownHostsCell>>,
+}
+
+impl fmt::Debug for Connector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connector").field("settings", &self.0.settings).finish_non_exhaustive()
+    }
+}
+
+/// A session whose host key was accepted.
+struct Session {
+    handle: Handle<Client>,
+    kill: KillSwitch,
+    ended: watch::Receiver<Option<LinkEnd>>,
+    accepted: Arc<OnceLock<HostKey>>,
+}
+
+impl Connector {
+    /// Takes the settings that all connections share. Without `secrets`, encrypted identities are left out.
+    pub fn new(settings: Settings, secrets: Option<Arc<dyn Secrets>>) -> Self {
+        Self(Arc::new(Inner { settings, keys: KeyRing::new(secrets), known_hosts: Mutex::default() }))
+    }
+
+    /// The settings.
+    pub fn settings(&self) -> &Settings {
+        &self.0.settings
+    }
+
+    /// What was ignored so far: bad lines, unreadable files, private keys that others may read.
+    pub fn warnings(&self) -> Vec<Warning> {
+        self.0.keys.warnings()
+    }
+
+    /// Connects and logs in.
+    ///
+    /// Passphrases are asked for before the first packet, so that no deadline runs while somebody types. The
+    /// future may be dropped at any time; neither its task nor its socket stays behind.
+    ///
+    /// # Errors
+    ///
+    /// See [`ConnectError`]; [`class`](ConnectError::class) and [`hint`](ConnectError::hint) tell more.
+    pub async fn connect(&self, target: &Target) -> Result<Connection, ConnectError> {
+        let known_hosts = self.known_hosts(target).await;
+        let identities = self.0.keys.identities(target, &self.0.settings).await;
+        let tcp = dial(target, &self.0.settings.deadlines).await?;
+        let addresses = tcp.local_addr().and_then(|local| Ok((local, tcp.peer_addr()?)));
+        let (local, peer) = addresses.map_err(|_| dropped(target, Phase::Connect, LinkEnd::Reset))?;
+        let mut session = self.shake_hands(target, tcp, known_hosts).await?;
+        let identity = self.authenticate(target, &mut session, identities).await?;
+        let Some(host_key) = session.accepted.get().cloned() else {
+            return Err(dropped(target, Phase::KeyExchange, LinkEnd::Closed));
+        };
+        let settings = &self.0.settings;
+        Ok(Connection {
+            host: target.name.clone(),
+            user: target.user.clone(),
+            session: Arc::new(session.handle),
+            kill: session.kill,
+            ended: session.ended,
+            host_key,
+            identity,
+            local,
+            peer,
+            open_limit: settings.deadlines.open,
+            close_limit: settings.deadlines.close,
+            unread_limit: settings.unread_limit,
+        })
+    }
+
+    async fn known_hosts(&self, target: &Target) -> Arc<KnownHosts> {
+        let files = match target.known_hosts.as_slice() {
+            [] => self.0.settings.default_known_hosts.clone(),
+            files => files.to_vec(),
+        };
+        let cell = {
+            let mut cells = self.0.known_hosts.lock().unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(cells.entry(files.clone()).or_default())
+        };
+        let read = || async move {
+            // A reader that was stopped knows no host: everything is refused.
+            let known = spawn_blocking(move || KnownHosts::read(&files)).await.unwrap_or_default();
+            for warning in known.warnings() {
+                self.0.keys.warn(warning.clone());
+            }
+            Arc::new(known)
+        };
+        Arc::clone(cell.get_or_init(read).await)
+    }
+
+    /// Version lines, key exchange, host key.
+    async fn shake_hands(
+        &self,
+        target: &Target,
+        tcp: TcpStream,
+        known_hosts: Arc<KnownHosts>,
+    ) -> Result<Session, ConnectError> {
+        let deadlines = &self.0.settings.deadlines;
+        let names = names(target);
+        let known: Vec<&str> = names.iter().map(String::as_str).collect();
+        let config = self.config(&known_hosts.known_types(&known, target.port));
+        let (stream, kill) = KillableStream::new(tcp);
+        let (sender, ended) = watch::channel(None);
+        let accepted = Arc::new(OnceLock::new());
+        let client =
+            Client { known_hosts, names, port: target.port, accepted: Arc::clone(&accepted), ended: sender };
+        let connecting = connect_stream(Arc::new(config), stream, client);
+        tokio::pin!(connecting);
+        let result = tokio::select! {
+            result = &mut connecting => Some(result),
+            greeted = timeout(deadlines.banner, kill.greeted()) => match greeted {
+                Ok(()) => None,
+                Err(_) => return Err(no_banner(target, &kill).unwrap_or_else(|| timed_out(target, Phase::Banner, deadlines.banner))),
+            },
+        };
+        let result = match result {
+            Some(result) => result,
+            None => timeout(deadlines.key_exchange, connecting)
+                .await
+                .map_err(|_| timed_out(target, Phase::KeyExchange, deadlines.key_exchange))?,
+        };
+        match result {
+            Ok(handle) => Ok(Session { handle, kill, ended, accepted }),
+            Err(error) => Err(handshake_error(target, &kill, error)),
+        }
+    }
+
+    async fn authenticate(
+        &self,
+        target: &Target,
+        session: &mut Session,
+        identities: Identities,
+    ) -> Result<String, ConnectError> {
+        let settings = &self.0.settings;
+        let denied = |methods, tried| ConnectError::AuthDenied {
+            host: target.name.clone(),
+            user: target.user.clone(),
+            methods,
+            tried,
+        };
+        if identities.usable.is_empty() {
+            return Err(denied(Vec::new(), identities.unusable));
+        }
+        let login = log_in(&mut session.handle, &target.user, identities, settings.agent_socket.as_deref());
+        let login = timeout(settings.deadlines.auth, login)
+            .await
+            .map_err(|_| timed_out(target, Phase::Auth, settings.deadlines.auth))?;
+        match login {
+            Login::In(identity) => Ok(identity),
+            Login::Denied { methods, tried } => Err(denied(methods, tried)),
+            Login::Gone { tried } => {
+                // The task tells how it ended just before it drops its end of this.
+                let end =
+                    session.ended.wait_for(Option::is_some).await.map(|end| end.clone()).unwrap_or_default();
+                match end.unwrap_or(LinkEnd::Closed) {
+                    LinkEnd::Disconnected { message, .. }
+                        if message.contains("Too many authentication failures") =>
+                    {
+                        Err(denied(Vec::new(), tried))
+                    }
+                    end => Err(dropped(target, Phase::Auth, end)),
+                }
+            }
+        }
+    }
+
+    fn config(&self, known_types: &[&str]) -> Config {
+        let settings = &self.0.settings;
+        Config {
+            preferred: preferred(known_types),
+            channel_buffer_size: CHANNEL_BUFFER,
+            inactivity_timeout: Some(settings.inactivity),
+            keepalive_interval: Some(settings.keepalive),
+            keepalive_max: settings.keepalive_max,
+            nodelay: true,
+            ..Config::default()
+        }
+    }
+}
+
+/// The names under which known_hosts may hold this host.
+fn names(target: &Target) -> Vec<String> {
+    let mut names = vec![target.name.clone()];
+    if target.address != target.name {
+        names.push(target.address.clone());
+    }
+    names
+}
+
+fn dropped(target: &Target, phase: Phase, end: LinkEnd) -> ConnectError {
+    ConnectError::Dropped { host: target.name.clone(), phase, end }
+}
+
+/// What to say when there was no version line, if the server said something else.
+fn no_banner(target: &Target, kill: &KillSwitch) -> Option<ConnectError> {
+    let first = kill.first_bytes();
+    if kill.has_greeted() || first.is_empty() {
+        return None;
+    }
+    Some(ConnectError::NotSsh { host: target.name.clone(), first })
+}
+
+fn handshake_error(target: &Target, kill: &KillSwitch, error: ClientError) -> ConnectError {
+    if let Some(error) = no_banner(target, kill) {
+        return error;
+    }
+    let host = target.name.clone();
+    let phase = if kill.has_greeted() { Phase::KeyExchange } else { Phase::Banner };
+    match error {
+        ClientError::HostKey(refusal) => ConnectError::HostKey { host, refusal },
+        ClientError::Russh(Error::NoCommonAlgo { kind, ours, theirs }) => {
+            ConnectError::NoCommonAlgorithm { host, kind: kind_name(&kind), ours, theirs }
+        }
+        ClientError::Russh(error) => match LinkEnd::from_russh(&error) {
+            LinkEnd::Failed(_) => ConnectError::KeyExchange { host, source: Box::new(error) },
+            end => dropped(target, phase, end),
+        },
+    }
+}
+
+fn kind_name(kind: &AlgorithmKind) -> &'static str {
+    match kind {
+        AlgorithmKind::Kex => "key exchange",
+        AlgorithmKind::Key => "host key",
+        AlgorithmKind::Cipher => "cipher",
+        AlgorithmKind::Compression => "compression",
+        AlgorithmKind::Mac => "MAC",
+    }
+}

@@ -1,0 +1,366 @@
+//! What can go wrong, in classes that a report can group by.
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use crate::connection::LinkEnd;
+use crate::host_key::{HostKeyProblem, HostKeyRefusal};
+
+/// The phase of a connect, in the order in which they happen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Phase {
+    /// Name resolution.
+    Resolve,
+    /// The TCP handshake.
+    Connect,
+    /// Waiting for the server's version line.
+    Banner,
+    /// Key exchange, which ends with the host key's verdict.
+    KeyExchange,
+    /// User authentication.
+    Auth,
+}
+
+impl fmt::Display for Phase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Resolve => "name resolution",
+            Self::Connect => "TCP connect",
+            Self::Banner => "the version line",
+            Self::KeyExchange => "key exchange",
+            Self::Auth => "authentication",
+        })
+    }
+}
+
+/// What kind of failure it was: small enough to group a fleet by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum FailureClass {
+    /// The name has no address.
+    Unresolved,
+    /// No TCP connection: refused, no route, reset.
+    Unreachable,
+    /// A phase ran into its deadline.
+    TimedOut,
+    /// Something answered that does not speak SSH.
+    NotSsh,
+    /// The key exchange failed, for want of a common algorithm for example.
+    KeyExchange,
+    /// The host key is not known.
+    HostKeyUnknown,
+    /// The host key contradicts known_hosts.
+    HostKeyChanged,
+    /// The host key is revoked.
+    HostKeyRevoked,
+    /// The server does not let this user in.
+    AuthDenied,
+    /// The connection was closed on us.
+    Dropped,
+}
+
+/// Why a host could not be connected to.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    /// The name could not be resolved.
+    #[error("resolve {address} for {host}: {source}")]
+    Resolve {
+        /// The host, as the user knows it.
+        host: String,
+        /// What was looked up.
+        address: String,
+        /// The resolver's answer.
+        source: io::Error,
+    },
+    /// No address accepted a TCP connection.
+    #[error("connect to {host}: {}", attempts_text(attempts))]
+    Tcp {
+        /// The host, as the user knows it.
+        host: String,
+        /// Every address that was tried, with its failure.
+        attempts: Vec<(SocketAddr, io::Error)>,
+    },
+    /// A phase ran into its deadline.
+    #[error("connect to {host}: {phase} took longer than {}", seconds(*limit))]
+    TimedOut {
+        /// The host, as the user knows it.
+        host: String,
+        /// The phase.
+        phase: Phase,
+        /// Its deadline.
+        limit: Duration,
+    },
+    /// What answered does not speak SSH.
+    #[error("connect to {host}: the answer is not SSH, it begins with \"{first}\"")]
+    NotSsh {
+        /// The host, as the user knows it.
+        host: String,
+        /// The first bytes, escaped.
+        first: String,
+    },
+    /// We and the server have no algorithm in common.
+    #[error("connect to {host}: no {kind} in common, the server offers {}", theirs.join(", "))]
+    NoCommonAlgorithm {
+        /// The host, as the user knows it.
+        host: String,
+        /// Which kind: key exchange, host key, cipher, MAC or compression.
+        kind: &'static str,
+        /// What we offer.
+        ours: Vec<String>,
+        /// What the server offers.
+        theirs: Vec<String>,
+    },
+    /// The key exchange failed otherwise.
+    #[error("connect to {host}: key exchange: {source}")]
+    KeyExchange {
+        /// The host, as the user knows it.
+        host: String,
+        /// The cause.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The host key was refused.
+    #[error("trust {host}: host key {refusal}")]
+    HostKey {
+        /// The host, as the user knows it.
+        host: String,
+        /// The key and what is wrong with it.
+        refusal: Box<HostKeyRefusal>,
+    },
+    /// The server refused every identity, or there was none to offer.
+    #[error("log in to {host} as {user}: {}", denied_text(methods, tried))]
+    AuthDenied {
+        /// The host, as the user knows it.
+        host: String,
+        /// The user.
+        user: String,
+        /// The methods that the server would still accept.
+        methods: Vec<String>,
+        /// The identities that were offered, and what became of those that could not be.
+        tried: Vec<String>,
+    },
+    /// The connection ended.
+    #[error("connect to {host}: the connection ended during {phase}: {end}")]
+    Dropped {
+        /// The host, as the user knows it.
+        host: String,
+        /// The phase in which it happened.
+        phase: Phase,
+        /// How it ended.
+        end: LinkEnd,
+    },
+}
+
+impl ConnectError {
+    /// The host, as the user knows it.
+    pub fn host(&self) -> &str {
+        match self {
+            Self::Resolve { host, .. }
+            | Self::Tcp { host, .. }
+            | Self::TimedOut { host, .. }
+            | Self::NotSsh { host, .. }
+            | Self::NoCommonAlgorithm { host, .. }
+            | Self::KeyExchange { host, .. }
+            | Self::HostKey { host, .. }
+            | Self::AuthDenied { host, .. }
+            | Self::Dropped { host, .. } => host,
+        }
+    }
+
+    /// The class, for grouping.
+    pub fn class(&self) -> FailureClass {
+        match self {
+            Self::Resolve { .. } => FailureClass::Unresolved,
+            Self::Tcp { .. } => FailureClass::Unreachable,
+            Self::TimedOut { .. } => FailureClass::TimedOut,
+            Self::NotSsh { .. } => FailureClass::NotSsh,
+            Self::NoCommonAlgorithm { .. } | Self::KeyExchange { .. } => FailureClass::KeyExchange,
+            Self::HostKey { refusal, .. } => match refusal.problem {
+                HostKeyProblem::Unknown { .. } => FailureClass::HostKeyUnknown,
+                HostKeyProblem::Changed { .. } => FailureClass::HostKeyChanged,
+                HostKeyProblem::Revoked { .. } => FailureClass::HostKeyRevoked,
+            },
+            Self::AuthDenied { .. } => FailureClass::AuthDenied,
+            Self::Dropped { .. } => FailureClass::Dropped,
+        }
+    }
+
+    /// The phase in which it happened.
+    pub fn phase(&self) -> Phase {
+        match self {
+            Self::Resolve { .. } => Phase::Resolve,
+            Self::Tcp { .. } => Phase::Connect,
+            Self::NotSsh { .. } => Phase::Banner,
+            Self::NoCommonAlgorithm { .. } | Self::KeyExchange { .. } | Self::HostKey { .. } => {
+                Phase::KeyExchange
+            }
+            Self::AuthDenied { .. } => Phase::Auth,
+            Self::TimedOut { phase, .. } | Self::Dropped { phase, .. } => *phase,
+        }
+    }
+
+    /// The refused host key, so that a report can list all of them together.
+    pub fn host_key(&self) -> Option<&HostKeyRefusal> {
+        match self {
+            Self::HostKey { refusal, .. } => Some(refusal),
+            _ => None,
+        }
+    }
+
+    /// What to do next.
+    pub fn hint(&self) -> String {
+        match self {
+            Self::Resolve { .. } => "check the name, or give the host an address in the inventory".to_owned(),
+            Self::Tcp { attempts, .. } => tcp_hint(attempts).to_owned(),
+            Self::TimedOut { phase, .. } => timeout_hint(*phase).to_owned(),
+            Self::NotSsh { first, .. } => not_ssh_hint(first).to_owned(),
+            Self::NoCommonAlgorithm { kind, .. } => {
+                format!("the server is too old or too restricted; enable a current {kind} algorithm on it")
+            }
+            Self::KeyExchange { .. } => {
+                "try `ssh -v` to the same port; the server's log tells its side".to_owned()
+            }
+            Self::HostKey { refusal, .. } => host_key_hint(refusal),
+            Self::AuthDenied { tried, .. } if tried.is_empty() => {
+                "name an identity file in the inventory, or load a key into the agent (ssh-add)".to_owned()
+            }
+            Self::AuthDenied { methods, .. } if !methods.iter().any(|m| m == "publickey") => {
+                "the server accepts no public key (any more) from this user: check PubkeyAuthentication, \
+                 AuthenticationMethods and MaxAuthTries, or name fewer identities"
+                    .to_owned()
+            }
+            Self::AuthDenied { user, .. } => format!(
+                "check that one of these keys is in {user}'s authorized_keys, and AllowUsers; the server's log \
+                 tells why"
+            ),
+            Self::Dropped { phase, .. } => dropped_hint(*phase).to_owned(),
+        }
+    }
+}
+
+fn tcp_hint(attempts: &[(SocketAddr, io::Error)]) -> &'static str {
+    match attempts.last().map(|(_, error)| error.kind()) {
+        Some(io::ErrorKind::ConnectionRefused) => {
+            "the host is up but nothing listens there: check sshd and the port"
+        }
+        Some(io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable) => {
+            "there is no way to the host: check its power, the network and routes"
+        }
+        Some(io::ErrorKind::TimedOut) => {
+            "nothing answered: check the host's power, the address and firewalls"
+        }
+        _ => "check the address, the port and firewalls",
+    }
+}
+
+fn timeout_hint(phase: Phase) -> &'static str {
+    match phase {
+        Phase::Resolve => "the name service does not answer: check DNS, or give the host an address",
+        Phase::Connect => "nothing answered: check the host's power, the address and firewalls",
+        Phase::Banner => {
+            "the port is open but silent: the host may be overloaded or hung, or the port is not sshd's"
+        }
+        Phase::KeyExchange => {
+            "the host stalled in the middle: it may be overloaded, or the path loses large packets (MTU)"
+        }
+        Phase::Auth => "the server did not decide: check its name service, PAM and home directories",
+    }
+}
+
+fn not_ssh_hint(first: &str) -> &'static str {
+    if first.contains("MaxStartups") {
+        "too many logins are under way on the host: lower the parallelism, or raise MaxStartups"
+    } else if first.contains("Not allowed at this time") {
+        "the host penalises this address after failed logins: wait, then see PerSourcePenalties"
+    } else {
+        "another service has this port: check the port"
+    }
+}
+
+fn dropped_hint(phase: Phase) -> &'static str {
+    match phase {
+        Phase::Auth => "the server ended the login: its log tells why (MaxAuthTries, PAM, nologin)",
+        _ => {
+            "the server closed at once: it may limit logins (MaxStartups, PerSourcePenalties, fail2ban), refuse this \
+             address, or be shutting down"
+        }
+    }
+}
+
+fn host_key_hint(refusal: &HostKeyRefusal) -> String {
+    match &refusal.problem {
+        HostKeyProblem::Unknown { authorities } => match authorities.first() {
+            Some(place) => format!(
+                "{place} names an authority for this host, but host certificates are not trusted yet: compare the \
+                 fingerprint on the host's console, then add its key to known_hosts"
+            ),
+            None => "compare the fingerprint on the host's console (ssh-keygen -lf /etc/ssh/ssh_host_*_key.pub), \
+                     then add the key to known_hosts"
+                .to_owned(),
+        },
+        HostKeyProblem::Changed { .. } => {
+            "somebody may be listening in, or the host was reinstalled: find out which, on the host's console, \
+             before you replace the known key"
+                .to_owned()
+        }
+        HostKeyProblem::Revoked { .. } => {
+            "this key must not be trusted any more: find out why the host still uses it".to_owned()
+        }
+    }
+}
+
+fn attempts_text(attempts: &[(SocketAddr, io::Error)]) -> String {
+    attempts.iter().map(|(address, error)| format!("{address}: {error}")).collect::<Vec<_>>().join("; ")
+}
+
+fn denied_text(methods: &[String], tried: &[String]) -> String {
+    let tried = if tried.is_empty() {
+        "no identity to offer".to_owned()
+    } else {
+        format!("denied; tried {}", tried.join(", "))
+    };
+    if methods.is_empty() { tried } else { format!("{tried}; the server offers {}", methods.join(", ")) }
+}
+
+fn seconds(limit: Duration) -> String {
+    format!("{} s", limit.as_secs_f64())
+}
+
+/// What can go wrong on a connection that is up.
+#[derive(Debug, thiserror::Error)]
+pub enum SshError {
+    /// The server did not confirm a channel in time.
+    #[error("open a channel to {host}: no answer within {}", seconds(*limit))]
+    OpenTimedOut {
+        /// The host, as the user knows it.
+        host: String,
+        /// The deadline.
+        limit: Duration,
+    },
+    /// The server refused a channel.
+    #[error("open a channel to {host}: {reason}")]
+    OpenRefused {
+        /// The host, as the user knows it.
+        host: String,
+        /// The server's reason.
+        reason: String,
+    },
+    /// The link is gone.
+    #[error("reach {host}: {end}")]
+    LinkLost {
+        /// The host, as the user knows it.
+        host: String,
+        /// How it ended.
+        end: LinkEnd,
+    },
+    /// The command does not take input any more.
+    #[error("write to the command's standard input: {reason}")]
+    StdinClosed {
+        /// Why not.
+        reason: &'static str,
+    },
+    /// A local child process lacks a pipe.
+    #[error("drive a local process: its {0} is not a pipe")]
+    NotPiped(&'static str),
+}

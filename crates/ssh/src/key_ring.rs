@@ -1,0 +1,196 @@
+//! All identities of a controller: every file is read, and every passphrase asked for, once.
+
+use std::collections::{BTreeSet, HashMap};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use russh::keys::agent::client::AgentClient;
+use tokio::net::UnixStream;
+use tokio::sync::OnceCell;
+use tokio::task::spawn_blocking;
+use tokio::time::timeout;
+
+use crate::identity::{Identity, KeyFile, Secrets, decrypt, read_key_file};
+use crate::target::{Settings, Target, Warning};
+
+/// How long the agent may take to list its keys.
+const AGENT_LIMIT: Duration = Duration::from_secs(10);
+
+type FileCell = Arc<OnceCell<Arc<KeyFile>>>;
+/// A decrypted key, or why there is none.
+type UnlockedCell = Arc<OnceCell<Result<Identity, String>>>;
+
+/// What can be offered to a host, and what cannot.
+#[derive(Debug, Default)]
+pub(crate) struct Identities {
+    pub(crate) usable: Vec<Identity>,
+    /// Identities that were named but cannot be offered, with the reason.
+    pub(crate) unusable: Vec<String>,
+}
+
+pub(crate) struct KeyRing {
+    secrets: Option<Arc<dyn Secrets>>,
+    files: Mutex<HashMap<PathBuf, FileCell>>,
+    unlocked: Mutex<HashMap<PathBuf, UnlockedCell>>,
+    agent: OnceCell<Vec<Identity>>,
+    /// One question at a time.
+    asking: tokio::sync::Mutex<()>,
+    warnings: Mutex<BTreeSet<Warning>>,
+}
+
+impl KeyRing {
+    pub(crate) fn new(secrets: Option<Arc<dyn Secrets>>) -> Self {
+        Self {
+            secrets,
+            files: Mutex::default(),
+            unlocked: Mutex::default(),
+            agent: OnceCell::new(),
+            asking: tokio::sync::Mutex::new(()),
+            warnings: Mutex::default(),
+        }
+    }
+
+    /// Everything that was ignored so far.
+    pub(crate) fn warnings(&self) -> Vec<Warning> {
+        self.warnings.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
+    }
+
+    /// Notes something that was ignored.
+    pub(crate) fn warn(&self, warning: Warning) {
+        self.warnings.lock().unwrap_or_else(PoisonError::into_inner).insert(warning);
+    }
+
+    /// What to offer to a target, in this order: the identities it names, the agent's, then the default files. A
+    /// default file that needs a passphrase is asked for only when there is nothing else to offer.
+    pub(crate) async fn identities(&self, target: &Target, settings: &Settings) -> Identities {
+        let agent: &[Identity] = match settings.agent_socket.as_deref().filter(|_| target.use_agent) {
+            Some(socket) => self.agent.get_or_init(|| self.list_agent(socket)).await,
+            None => &[],
+        };
+        let mut found = Identities::default();
+        for file in &target.identities {
+            self.add_file(file, agent, true, &mut found).await;
+        }
+        for identity in agent {
+            add(identity.clone(), &mut found.usable);
+        }
+        if target.identities.is_empty() {
+            for must_ask in [false, true] {
+                if must_ask && !found.usable.is_empty() {
+                    break;
+                }
+                for file in &settings.default_identities {
+                    self.add_file(file, agent, must_ask, &mut found).await;
+                }
+            }
+            found.unusable.sort();
+            found.unusable.dedup();
+        }
+        found
+    }
+
+    async fn add_file(&self, file: &Path, agent: &[Identity], may_ask: bool, found: &mut Identities) {
+        let named = |why: &str| format!("{} ({why})", file.display());
+        match &*self.read(file).await {
+            KeyFile::Plain(key) => {
+                add(Identity::File { file: file.to_owned(), key: Arc::clone(key) }, &mut found.usable);
+            }
+            KeyFile::Encrypted { text, public } => {
+                let held = public.as_ref().and_then(|public| {
+                    agent.iter().find(|held| held.public_key().key_data() == public.key_data())
+                });
+                if let Some(held) = held {
+                    add(held.clone(), &mut found.usable);
+                } else if may_ask {
+                    match self.unlock(file, text).await {
+                        Ok(identity) => add(identity, &mut found.usable),
+                        Err(why) => found.unusable.push(named(&why)),
+                    }
+                } else {
+                    found.unusable.push(named("needs its passphrase"));
+                }
+            }
+            // A default identity that does not exist is no news.
+            KeyFile::Missing if may_ask => found.unusable.push(named("does not exist")),
+            KeyFile::Missing => {}
+            KeyFile::Unusable(why) => {
+                self.warn(Warning { file: file.to_owned(), line: None, text: why.clone() });
+                found.unusable.push(named(why));
+            }
+        }
+    }
+
+    async fn read(&self, file: &Path) -> Arc<KeyFile> {
+        let cell = {
+            let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(files.entry(file.to_owned()).or_default())
+        };
+        let path = file.to_owned();
+        let read = || async move {
+            let read = spawn_blocking(move || read_key_file(&path)).await;
+            Arc::new(read.unwrap_or_else(|_| KeyFile::Unusable("the reader was stopped".to_owned())))
+        };
+        Arc::clone(cell.get_or_init(read).await)
+    }
+
+    async fn unlock(&self, file: &Path, text: &str) -> Result<Identity, String> {
+        let cell = {
+            let mut unlocked = self.unlocked.lock().unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(unlocked.entry(file.to_owned()).or_default())
+        };
+        let ask = || async {
+            let Some(secrets) = self.secrets.clone() else {
+                return Err("needs its passphrase, and nobody can be asked".to_owned());
+            };
+            let _one_at_a_time = self.asking.lock().await;
+            let (path, text) = (file.to_owned(), zeroize::Zeroizing::new(text.to_owned()));
+            let asked = spawn_blocking(move || {
+                let passphrase = secrets.passphrase(&path).ok_or("no passphrase was given")?;
+                decrypt(&text, &passphrase).map(|key| Identity::File { file: path, key })
+            });
+            asked.await.unwrap_or_else(|_| Err("the question was stopped".to_owned()))
+        };
+        cell.get_or_init(ask).await.clone()
+    }
+
+    async fn list_agent(&self, socket: &Path) -> Vec<Identity> {
+        match timeout(AGENT_LIMIT, list(socket)).await {
+            Ok(Ok(identities)) => identities,
+            Ok(Err(error)) => self.no_agent(socket, &error.to_string()),
+            Err(_) => self.no_agent(socket, "no answer"),
+        }
+    }
+
+    fn no_agent(&self, socket: &Path, why: &str) -> Vec<Identity> {
+        let text = format!("the agent is not used: {why}");
+        self.warn(Warning { file: socket.to_owned(), line: None, text });
+        Vec::new()
+    }
+}
+
+/// Connects to the agent.
+pub(crate) async fn agent(socket: &Path) -> Result<AgentClient<UnixStream>, russh::keys::Error> {
+    AgentClient::connect_uds(socket).await
+}
+
+async fn list(socket: &Path) -> Result<Vec<Identity>, russh::keys::Error> {
+    let identities = agent(socket).await?.request_identities().await?;
+    Ok(identities.into_iter().map(|identity| Identity::Agent(Box::new(identity))).collect())
+}
+
+/// Adds an identity unless its key is there already; a certificate is another identity than its key.
+fn add(identity: Identity, usable: &mut Vec<Identity>) {
+    let same = |other: &Identity| {
+        is_certificate(other) == is_certificate(&identity)
+            && other.public_key().key_data() == identity.public_key().key_data()
+    };
+    if !usable.iter().any(same) {
+        usable.push(identity);
+    }
+}
+
+fn is_certificate(identity: &Identity) -> bool {
+    use russh::keys::agent::AgentIdentity::Certificate;
+    matches!(identity, Identity::Agent(held) if matches!(**held, Certificate { .. }))
+}

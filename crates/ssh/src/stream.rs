@@ -1,0 +1,207 @@
+//! The byte stream under an SSH session, with a kill switch.
+//!
+//! russh runs a session in a task of its own that outlives its handle: an abandoned session which stalls in key
+//! exchange or in a write keeps its task and its socket for ever. This stream fails on demand, and with it the
+//! task. It also watches the first bytes go by, to tell the version line from the key exchange and to show what
+//! answered when it was not SSH.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+
+use futures::task::AtomicWaker;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::sync::Notify;
+
+/// How much of the beginning is kept for messages.
+const SHOWN: usize = 64;
+/// A server may send other lines before its version line; we look this far for it.
+const WATCHED: usize = 8 * 1024;
+
+#[derive(Debug, Default)]
+struct Shared {
+    dead: AtomicBool,
+    reader: AtomicWaker,
+    writer: AtomicWaker,
+    greeting: Mutex<Greeting>,
+    greeted: Notify,
+}
+
+/// What the server said first.
+#[derive(Debug, Default)]
+struct Greeting {
+    first: Vec<u8>,
+    seen: usize,
+    line: Vec<u8>,
+    complete: bool,
+}
+
+impl Greeting {
+    /// Takes bytes in; true when they complete the version line.
+    fn watch(&mut self, bytes: &[u8]) -> bool {
+        if self.complete || self.seen > WATCHED {
+            return false;
+        }
+        self.seen += bytes.len();
+        self.first.extend(bytes.iter().take(SHOWN.saturating_sub(self.first.len())));
+        for byte in bytes {
+            if *byte != b'\n' {
+                self.line.push(*byte);
+                continue;
+            }
+            if self.line.starts_with(b"SSH-2.0-") || self.line.starts_with(b"SSH-1.99-") {
+                self.complete = true;
+                self.line = Vec::new();
+                return true;
+            }
+            self.line.clear();
+        }
+        false
+    }
+}
+
+/// The far end of the kill switch: ends the stream when told to, or when dropped.
+#[derive(Debug)]
+pub(crate) struct KillSwitch(Arc<Shared>);
+
+impl KillSwitch {
+    /// Fails every present and future operation of the stream.
+    pub(crate) fn kill(&self) {
+        self.0.dead.store(true, Ordering::SeqCst);
+        self.0.reader.wake();
+        self.0.writer.wake();
+    }
+
+    /// Waits for the server's version line.
+    pub(crate) async fn greeted(&self) {
+        loop {
+            let notified = self.0.greeted.notified();
+            if self.greeting().complete {
+                return;
+            }
+            notified.await;
+        }
+    }
+
+    /// Whether the server's version line has arrived.
+    pub(crate) fn has_greeted(&self) -> bool {
+        self.greeting().complete
+    }
+
+    /// The first bytes that the server sent, escaped.
+    pub(crate) fn first_bytes(&self) -> String {
+        self.greeting().first.escape_ascii().to_string()
+    }
+
+    fn greeting(&self) -> std::sync::MutexGuard<'_, Greeting> {
+        self.0.greeting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for KillSwitch {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// A TCP stream that a [`KillSwitch`] can end.
+#[derive(Debug)]
+pub(crate) struct KillableStream {
+    tcp: TcpStream,
+    shared: Arc<Shared>,
+}
+
+impl KillableStream {
+    pub(crate) fn new(tcp: TcpStream) -> (Self, KillSwitch) {
+        let shared = Arc::new(Shared::default());
+        (Self { tcp, shared: Arc::clone(&shared) }, KillSwitch(shared))
+    }
+
+    fn alive(&self) -> io::Result<()> {
+        if self.shared.dead.load(Ordering::SeqCst) {
+            return Err(io::Error::new(io::ErrorKind::ConnectionAborted, "given up by this side"));
+        }
+        Ok(())
+    }
+}
+
+impl AsyncRead for KillableStream {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        // Register first, look second: a kill in between then wakes us.
+        self.shared.reader.register(cx.waker());
+        self.alive()?;
+        let before = buf.filled().len();
+        let polled = Pin::new(&mut self.tcp).poll_read(cx, buf);
+        if let Some(new) = buf.filled().get(before..).filter(|new| !new.is_empty()) {
+            let complete = self.shared.greeting.lock().unwrap_or_else(PoisonError::into_inner).watch(new);
+            if complete {
+                self.shared.greeted.notify_waiters();
+            }
+        }
+        polled
+    }
+}
+
+impl AsyncWrite for KillableStream {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        self.shared.writer.register(cx.waker());
+        self.alive()?;
+        Pin::new(&mut self.tcp).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.shared.writer.register(cx.waker());
+        self.alive()?;
+        Pin::new(&mut self.tcp).poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // An error here would hide the reason why the session ended; dropping the socket closes it anyway.
+        Poll::Ready(Ok(()))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.tcp.is_write_vectored()
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.shared.writer.register(cx.waker());
+        self.alive()?;
+        Pin::new(&mut self.tcp).poll_write_vectored(cx, bufs)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_version_line_is_found_after_other_lines_and_in_pieces() {
+        let mut greeting = Greeting::default();
+        assert!(!greeting.watch(b"please wait\r\nSS"));
+        assert!(!greeting.watch(b"H-2.0-x"));
+        assert!(greeting.watch(b"y\r\nbinary"));
+        assert!(!greeting.watch(b"SSH-2.0-z\r\n"), "only the first one counts");
+    }
+
+    #[test]
+    fn a_talkative_stranger_is_not_remembered_for_ever() {
+        let mut greeting = Greeting::default();
+        for _ in 0..100 {
+            assert!(!greeting.watch(&[b'x'; 1024]));
+        }
+        assert_eq!(greeting.first.len(), SHOWN);
+        assert!(greeting.line.len() <= WATCHED + 1024);
+    }
+}
