@@ -212,6 +212,13 @@ pub enum EventKind {
         /// Before and after.
         boot_ids: [String; 2],
     },
+    /// The host did not go down, or did not come back, before its deadline.
+    NeverBack {
+        /// The host.
+        host: HostName,
+        /// What was expected until when.
+        error: Failure,
+    },
     /// Everything on the host is done, nothing is armed.
     HostDone {
         /// The host.
@@ -246,6 +253,7 @@ impl EventKind {
             | Self::ShutdownObserved { host, .. }
             | Self::Silent { host, .. }
             | Self::Settled { host, .. }
+            | Self::NeverBack { host, .. }
             | Self::HostDone { host } => Some(host),
             Self::PlanCompiled { .. }
             | Self::RunTaken { .. }

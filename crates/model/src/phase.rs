@@ -48,6 +48,8 @@ pub enum HostPhase {
     Silent,
     /// Back with another boot id.
     Settled,
+    /// Did not go down, or did not come back, before its deadline.
+    NeverBack,
 }
 
 /// An event that cannot follow: the journal is corrupt.
@@ -87,6 +89,7 @@ impl HostPhase {
             EventKind::ShutdownObserved { .. } if self.may_go() => Self::GoingDown,
             EventKind::Silent { .. } if self.may_go() => Self::Silent,
             EventKind::Settled { .. } if self.may_go() => Self::Settled,
+            EventKind::NeverBack { .. } if self.may_go() => Self::NeverBack,
             EventKind::HostDone { .. } if matches!(self, Self::Ready | Self::Armed { .. } | Self::Done) => {
                 Self::Done
             }
@@ -106,6 +109,7 @@ impl HostPhase {
             | EventKind::ShutdownObserved { .. }
             | EventKind::Silent { .. }
             | EventKind::Settled { .. }
+            | EventKind::NeverBack { .. }
             | EventKind::HostDone { .. } => return Err(illegal()),
         };
         Ok(next)
@@ -124,6 +128,7 @@ impl HostPhase {
             | Self::GoingDown
             | Self::Silent
             | Self::Done
+            | Self::NeverBack
             | Self::Settled => Some(self.clone()),
         }
     }
@@ -141,6 +146,7 @@ impl HostPhase {
             | Self::StillArmed
             | Self::GoingDown
             | Self::Silent
+            | Self::NeverBack
             | Self::Settled => self.clone(),
         }
     }

@@ -65,6 +65,7 @@ impl HostState {
 
     /// The exit code that this host alone leads to.
     pub fn exit_code(&self) -> ExitCode {
+        let class = |otherwise| self.error.as_ref().map_or(otherwise, |e| e.class.exit_code());
         match &self.phase {
             HostPhase::Refused => ExitCode::Stopped,
             HostPhase::Unreachable => {
@@ -284,14 +285,13 @@ impl HostState {
                 self.boot_id.clone_from(&facts.boot_id);
             }
             EventKind::Found { finding, .. } => self.findings.push(finding.clone()),
-            EventKind::HostConnected { .. } => {
-                if self.phase == HostPhase::Ready {
-                    self.error = None;
-                    self.findings.clear();
-                }
+            EventKind::HostConnected { .. } if self.phase == HostPhase::Ready => {
+                self.error = None;
+                self.findings.clear();
             }
             EventKind::Refused { error, .. }
             | EventKind::HostLost { error, .. }
+            | EventKind::NeverBack { error, .. }
             | EventKind::UndoFailed { error, .. } => self.error = Some(error.clone()),
             EventKind::StepStarted { step, attempt, .. } => {
                 self.steps.insert(step.clone(), StepRecord::Started { attempt: *attempt });
