@@ -67,14 +67,12 @@ impl HostState {
     pub fn exit_code(&self) -> ExitCode {
         let class = |otherwise| self.error.as_ref().map_or(otherwise, |e| e.class.exit_code());
         match &self.phase {
-            HostPhase::Refused => ExitCode::Stopped,
-            HostPhase::Unreachable => {
-                self.error.as_ref().map_or(ExitCode::Unreachable, |e| e.class.exit_code())
-            }
+            HostPhase::Refused => class(ExitCode::Stopped),
+            HostPhase::Unreachable | HostPhase::StillArmed => class(ExitCode::Unreachable),
             HostPhase::Failed { .. }
-            | HostPhase::StillArmed
             | HostPhase::Undoing
-            | HostPhase::Working { .. } => ExitCode::Failed,
+            | HostPhase::Working { .. }
+            | HostPhase::NeverBack => ExitCode::Failed,
             HostPhase::Armed { .. } if self.cancel_requested => ExitCode::Failed,
             HostPhase::TakenBack => self.error.as_ref().map_or(ExitCode::Cancelled, |_| ExitCode::Failed),
             HostPhase::Waiting
