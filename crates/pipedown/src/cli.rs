@@ -1,0 +1,193 @@
+//! The command line: what the user types.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::commands;
+
+/// Takes fleets through maintenance windows over SSH: tells users, keeps new logins out, lets sessions end, and shuts
+/// hosts down or reboots them on time. What must happen at a time is armed on the hosts and survives this machine.
+#[derive(Debug, Parser)]
+#[command(name = "pipedown", version, arg_required_else_help = true, after_help = AFTER_HELP, max_term_width = 110)]
+pub struct Cli {
+    #[command(flatten)]
+    pub global: Global,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+const AFTER_HELP: &str = "\
+A maintenance window, from the first look to the last host down:
+  pipedown plan graceful-shutdown -l @login --at 18:00             offline: every host's timeline, the exact texts
+  pipedown run  graceful-shutdown -l @login --at 18:00 --dry-run   connects, looks, changes nothing
+  pipedown run  graceful-shutdown -l @login --at 18:00             arms the hosts, reads back, ends
+  pipedown status                                                  asks the hosts
+  pipedown cancel                                                  calls it off
+
+Exit codes, the gravest wins: 0 done · 2 would change (--detailed-exitcode) · 6 cancelled · 4 some host unreachable ·
+3 some host failed · 5 stopped or refused by a gate · 64 usage · 65 bad inventory or playbook · 70 internal
+
+No hosts at hand? `pipedown demo` starts some on this machine.";
+
+/// Options of every command.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Options of every command")]
+pub struct Global {
+    /// Inventory file [default: $PIPEDOWN_INVENTORY, ./inventory.toml, then the XDG config folder]
+    #[arg(short, long, global = true, value_name = "FILE")]
+    pub inventory: Option<PathBuf>,
+    /// Print data as JSON: the journal's events for a run
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Say only what went wrong, and the end
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub quiet: bool,
+    /// Say more: steps and findings
+    #[arg(short, long, global = true)]
+    pub verbose: bool,
+    /// When to use colours; NO_COLOR is honoured
+    #[arg(long, global = true, value_enum, default_value_t = ColorChoice::Auto, value_name = "WHEN")]
+    pub color: ColorChoice,
+    /// Where runs are recorded [default: $XDG_STATE_HOME/pipedown]
+    #[arg(long, global = true, value_name = "DIR", env = "PIPEDOWN_STATE_DIR", hide_env_values = true)]
+    pub state_dir: Option<PathBuf>,
+}
+
+/// When to use colours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ColorChoice {
+    /// On a terminal.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Start hosts on this machine and take them through a window: the whole story in half a minute
+    Demo(commands::demo::DemoArgs),
+    /// Show, offline, what would happen on every host and when, with the exact texts
+    Plan(commands::plan::PlanArgs),
+    /// Arm a window on hosts (or do what a playbook without a window says)
+    Run(commands::run::RunArgs),
+    /// Ask the hosts what is armed, by whom, and who is logged in
+    Status(commands::status::StatusArgs),
+    /// Call a window off and restore what was there before
+    Cancel(commands::cancel::CancelArgs),
+    /// Move an armed window to another time
+    Postpone(commands::postpone::PostponeArgs),
+    /// Finish a run that was interrupted
+    Resume(commands::resume::ResumeArgs),
+    /// List the runs recorded on this machine
+    Runs(commands::runs::RunsArgs),
+    /// Show a recorded run again
+    Show(commands::show::ShowArgs),
+    /// Show the hosts of the inventory, or of a set
+    Hosts(commands::hosts::HostsArgs),
+    /// List the playbooks, or print one
+    Playbooks(commands::playbooks::PlaybooksArgs),
+    /// Print a completion script for a shell
+    Completions(commands::completions::CompletionsArgs),
+    /// Confine a command to the folder of an embedded host (used by `demo` itself)
+    #[command(hide = true, disable_help_flag = true)]
+    Confine {
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<std::ffi::OsString>,
+    },
+}
+
+/// Which hosts.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Which hosts")]
+pub struct TargetArgs {
+    /// Host set: login[01-40].example.org, @group; `,` adds, `!` takes away, `&` intersects, left to right
+    #[arg(short, long, value_name = "SET", conflicts_with = "all", allow_hyphen_values = true)]
+    pub limit: Option<String>,
+    /// Every host of the inventory
+    #[arg(long)]
+    pub all: bool,
+}
+
+/// When.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "When")]
+pub struct TimeArgs {
+    /// 18:00, 2026-12-01T18:00, or 2026-12-01T18:00+01:00
+    #[arg(long, value_name = "TIME", conflicts_with = "in_")]
+    pub at: Option<String>,
+    /// From now: 45m, 2h30m
+    #[arg(long = "in", id = "in_", value_name = "DURATION")]
+    pub in_: Option<String>,
+    /// Time zone of --at: an IANA name, or `host` for each host's own
+    #[arg(long, value_name = "ZONE")]
+    pub tz: Option<String>,
+}
+
+/// What.
+#[derive(Debug, Clone, Args)]
+pub struct PlaybookArgs {
+    /// A shipped playbook (see `pipedown playbooks`) or a file
+    #[arg(value_name = "PLAYBOOK")]
+    pub playbook: String,
+    /// Set a variable of the playbook (repeatable)
+    #[arg(short = 'e', long = "var", value_name = "NAME=VALUE")]
+    pub vars: Vec<String>,
+    /// Why: shown to users and written to every host's system log
+    #[arg(long, value_name = "TEXT")]
+    pub reason: Option<String>,
+}
+
+/// How to reach hosts.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Reaching hosts")]
+pub struct ReachArgs {
+    /// How many hosts at once
+    #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..))]
+    pub parallel: u16,
+    /// Limit for TCP's connect, and again for the SSH banner
+    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = duration)]
+    pub connect_timeout: Duration,
+    /// Limit for everything on one host, from the connect to the read-back
+    #[arg(long, value_name = "DURATION", default_value = "2m", value_parser = duration)]
+    pub host_timeout: Duration,
+    /// Ask for the sudo password once, for all hosts
+    #[arg(short = 'K', long)]
+    pub ask_become_password: bool,
+    /// Command whose first output line is the sudo password (run once, without a shell)
+    #[arg(long, value_name = "COMMAND", conflicts_with = "ask_become_password")]
+    pub become_password_command: Option<String>,
+}
+
+/// Which gates are opened by hand.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Gates")]
+pub struct GateArgs {
+    /// Do not ask for confirmation
+    #[arg(short, long)]
+    pub yes: bool,
+    /// Arm every host or none
+    #[arg(long)]
+    pub require_all: bool,
+    /// Supersede another run's window, a foreign schedule or nologin file (kept, and restored by cancel)
+    #[arg(long)]
+    pub replace: bool,
+    /// Accept hosts whose clock is more than 60 s off
+    #[arg(long)]
+    pub allow_skew: bool,
+    /// Accept that nologin shuts our own login out of the host
+    #[arg(long)]
+    pub accept_lockout: bool,
+    /// Include this machine itself, or a host that others are reached through
+    #[arg(long)]
+    pub include_controller: bool,
+}
+
+/// Reads `90s`, `5m`, `1h30m`.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    pipedown_plan::parse_duration(text).map_err(|e| e.to_string())
+}
