@@ -1,1 +1,34 @@
 //! An embedded SSH server for demos, tests and hosts without one.
+//!
+//! [`Server`] serves the machine that it runs on, [`EmbeddedHost`] serves a directory that looks like a host
+//! to POSIX sh scripts, and [`Fleet`] serves many of those on the loopback interface of one process.
+//!
+//! One server costs a listener and two tasks until somebody connects. Nothing that a client sends makes it
+//! wait or grow without bound: see [`Limits`].
+
+mod accept;
+mod confine;
+mod connection;
+mod error;
+mod faults;
+mod fleet;
+mod host;
+mod input;
+mod keys;
+mod launch;
+mod processes;
+mod server;
+mod service;
+mod session;
+mod supervisor;
+mod switch;
+mod tools;
+mod tree;
+
+pub use confine::{Confine, confine_main};
+pub use error::Error;
+pub use faults::Faults;
+pub use fleet::{Addressing, Fleet, FleetOptions};
+pub use host::{DownKind, EmbeddedHost, HostEvent, HostOptions, HostState, RunningHost};
+pub use keys::{AuthorizedKeys, KeyPair};
+pub use server::{Limits, RunningServer, Server};

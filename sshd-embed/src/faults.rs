@@ -1,0 +1,29 @@
+//! Faults that a server can be told to have, so that a client's guards can be tested.
+
+/// What a server does wrong on purpose; the default is nothing.
+///
+/// A connection takes the faults that stand when it is accepted.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Faults {
+    /// Closes every connection right after it was accepted.
+    pub refuse: bool,
+    /// Accepts, and never sends the version line.
+    pub stall_banner: bool,
+    /// Sends the version line, and never answers the key exchange.
+    pub stall_kex: bool,
+    /// Rejects every key.
+    pub deny_auth: bool,
+    /// Drops the connection without a goodbye once a channel has sent this many bytes.
+    pub drop_after: Option<u64>,
+    /// Sends no more output of a command after this many bytes, and never ends it.
+    pub freeze_after: Option<u64>,
+}
+
+impl Faults {
+    /// Names no fault at all.
+    #[must_use]
+    pub fn none() -> Self {
+        Self::default()
+    }
+}

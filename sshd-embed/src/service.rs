@@ -1,0 +1,111 @@
+//! What the connections of one running server share.
+
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use russh::keys::PublicKey;
+use russh::server::Config;
+use rustix::process::{Pid, Signal};
+use tokio::sync::{Notify, Semaphore, watch};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::launch::Launch;
+use crate::{AuthorizedKeys, Faults, Limits};
+
+/// The shared part of a server; nothing in it grows before a client comes.
+pub(crate) struct Service {
+    pub(crate) config: Arc<Config>,
+    pub(crate) launch: Launch,
+    pub(crate) limits: Limits,
+    /// The last words to every session, once the server ends.
+    pub(crate) farewell: watch::Sender<Option<Arc<str>>>,
+    /// Cancelled when everything is to be dropped where it stands.
+    pub(crate) dead: CancellationToken,
+    pub(crate) listeners: TaskTracker,
+    pub(crate) connections: TaskTracker,
+    /// Told when a connection has given its descriptor back.
+    pub(crate) freed: Notify,
+    pub(crate) startups: Arc<Semaphore>,
+    pub(crate) commands: Commands,
+    authorized: AuthorizedKeys,
+    users: Vec<String>,
+    faults: Mutex<Faults>,
+}
+
+impl Service {
+    pub(crate) fn new(
+        config: Arc<Config>,
+        authorized: AuthorizedKeys,
+        users: Vec<String>,
+        launch: Launch,
+        limits: Limits,
+        faults: Faults,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            config,
+            launch,
+            farewell: watch::Sender::new(None),
+            dead: CancellationToken::new(),
+            listeners: TaskTracker::new(),
+            connections: TaskTracker::new(),
+            freed: Notify::new(),
+            startups: Arc::new(Semaphore::new(limits.startups)),
+            commands: Commands::default(),
+            authorized,
+            users,
+            faults: Mutex::new(faults),
+            limits,
+        })
+    }
+
+    pub(crate) fn faults(&self) -> Faults {
+        self.faults.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn set_faults(&self, faults: Faults) {
+        *self.faults.lock().unwrap_or_else(PoisonError::into_inner) = faults;
+    }
+
+    /// Waits for the server's last words.
+    pub(crate) async fn last_words(&self) -> Arc<str> {
+        let mut farewell = self.farewell.subscribe();
+        let text = farewell.wait_for(Option::is_some).await.ok().and_then(|text| text.clone());
+        // The sender lives in this very structure: the wait cannot fail.
+        text.unwrap_or_default()
+    }
+
+    /// Tells whether the holder of a key may be this user.
+    pub(crate) fn admits(&self, user: &str, key: &PublicKey) -> bool {
+        self.users.iter().any(|name| name == user) && self.authorized.contains(key)
+    }
+}
+
+/// The commands that run: the leaders of their process groups.
+#[derive(Default)]
+pub(crate) struct Commands(Mutex<HashSet<Pid>>);
+
+impl Commands {
+    pub(crate) fn insert(&self, leader: Pid) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(leader);
+    }
+
+    pub(crate) fn remove(&self, leader: Pid) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&leader);
+    }
+
+    /// Sends a signal to the process group of every running command.
+    pub(crate) fn signal_all(&self, signal: Signal) {
+        for &leader in self.0.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+            signal_group(leader, signal);
+        }
+    }
+}
+
+/// Sends a signal to a command's process group, or to itself in the moment before it leads one.
+pub(crate) fn signal_group(leader: Pid, signal: Signal) {
+    if rustix::process::kill_process_group(leader, signal).is_err() {
+        // Gone already, which is what a signal is for.
+        let _ = rustix::process::kill_process(leader, signal);
+    }
+}
