@@ -1,1 +1,42 @@
 //! Turns events into text: progress, plain lines, JSON lines, reports.
+//!
+//! A [`Reporter`] consumes events in the journal's order and decides nothing. Text that came from a host
+//! or from a file is stripped of control characters before it is shown: see [`printable`].
+
+mod describe;
+mod dry_run;
+mod error;
+mod json;
+mod listing;
+mod live;
+mod next_steps;
+mod plain;
+mod printable;
+mod problems;
+mod reporter;
+mod sink;
+mod standing;
+mod status;
+mod status_table;
+mod style;
+mod summary;
+mod table;
+mod time;
+
+#[cfg(test)]
+mod events_page;
+#[cfg(test)]
+mod fixture;
+
+pub use error::ReportError;
+pub use json::Json;
+pub use listing::{HostRow, PlaybookRow, RunRow, hosts, playbooks, runs};
+pub use live::Live;
+pub use plain::Plain;
+pub use printable::printable;
+pub use reporter::Reporter;
+pub use status::{AgendaState, StatusRow, WindowState};
+pub use status_table::{Folding, status};
+pub use style::{Colour, Fold, Stamp, Style, Verbosity};
+pub use summary::summary;
+pub use time::{clock, relative, span};

@@ -1,0 +1,308 @@
+//! One line for an event.
+
+use chrono::{DateTime, Utc};
+use pipedown_model::{
+    ControllerMode, Effect, Event, EventKind, Failure, Finding, FindingCode, HostName, HostPhase, LocalWhen,
+    Mode, Outcome, RolledBackBy, RunState, SessionClass, Severity, SkipReason, StepId, Verdict,
+};
+
+use crate::style::{Tone, count, ending};
+use crate::{Style, Verbosity, printable};
+
+/// For whom a line is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Importance {
+    Problem,
+    Notable,
+    Detail,
+}
+
+impl Importance {
+    pub(crate) fn is_shown(self, verbosity: Verbosity) -> bool {
+        let needed = match self {
+            Self::Problem => Verbosity::Quiet,
+            Self::Notable => Verbosity::Normal,
+            Self::Detail => Verbosity::Verbose,
+        };
+        verbosity >= needed
+    }
+}
+
+/// What is said about an event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Line {
+    pub(crate) importance: Importance,
+    pub(crate) tone: Tone,
+    pub(crate) host: Option<HostName>,
+    pub(crate) word: &'static str,
+    pub(crate) text: String,
+}
+
+type Said = (Importance, Tone, &'static str, String);
+
+const DETAIL: Importance = Importance::Detail;
+const NOTABLE: Importance = Importance::Notable;
+const PROBLEM: Importance = Importance::Problem;
+
+/// Describes an event; `state` has it folded in.
+pub(crate) fn describe(event: &Event, state: &RunState, style: &Style) -> Line {
+    let (importance, tone, word, text) = of_run(event, state, style)
+        .or_else(|| of_contact(event, state))
+        .or_else(|| of_step(event))
+        .or_else(|| of_window(event, style))
+        .unwrap_or((NOTABLE, Tone::Caution, "unknown", "an event that a later version wrote".into()));
+    Line { importance, tone, host: event.kind.host().cloned(), word, text: printable(&text) }
+}
+
+fn of_run(event: &Event, state: &RunState, style: &Style) -> Option<Said> {
+    Some(match &event.kind {
+        EventKind::PlanCompiled { .. } => {
+            (NOTABLE, Tone::Plain, begun_word(state), begun(event.at, state, style))
+        }
+        EventKind::RunTaken { by, mode, epoch } => {
+            let purpose = match mode {
+                ControllerMode::Resume => "to resume it",
+                ControllerMode::Cancel => "to cancel it",
+                ControllerMode::Follow => "to follow it",
+            };
+            (NOTABLE, Tone::Plain, "taken", format!("over by {by} {purpose} (epoch {epoch})"))
+        }
+        EventKind::LocalStarted { step, when } => {
+            let when = match when {
+                LocalWhen::Before => "before the hosts",
+                LocalWhen::After => "after the hosts",
+            };
+            (DETAIL, Tone::Plain, "local", format!("{step}, {when}"))
+        }
+        EventKind::LocalFinished { step, outcome } => finished("local", step, outcome),
+        EventKind::Gated { reason, .. } => (PROBLEM, Tone::Bad, "stopped", reason.clone()),
+        EventKind::CancelRequested { by, reason, hosts } => {
+            let scope = if hosts.is_empty() { "all hosts".to_owned() } else { style.fold(hosts) };
+            (NOTABLE, Tone::Caution, "cancel", format!("of {scope} asked for by {by}{}", because(reason)))
+        }
+        EventKind::RunFinished { verdict } => {
+            (DETAIL, Tone::Plain, "finished", verdict_word(*verdict).into())
+        }
+        _ => return None,
+    })
+}
+
+fn of_contact(event: &Event, state: &RunState) -> Option<Said> {
+    Some(match &event.kind {
+        EventKind::HostConnected { key, .. } => {
+            (DETAIL, Tone::Plain, "connected", format!("{} {}", key.algorithm, key.fingerprint))
+        }
+        EventKind::HostSeen { skew_ms, facts, .. } => {
+            let of = |class| facts.sessions.iter().filter(|s| s.class == class).count();
+            let people = if facts.sessions_unreadable {
+                "sessions could not be read".to_owned()
+            } else {
+                format!(
+                    "{} on terminals, {} in the background",
+                    of(SessionClass::Terminal),
+                    of(SessionClass::Background)
+                )
+            };
+            (DETAIL, Tone::Plain, "seen", format!("{}, {people}, clock {}", facts.os, skew(*skew_ms)))
+        }
+        EventKind::Found { finding, .. } => {
+            let (importance, tone, word) = match finding.severity {
+                Severity::Info => (DETAIL, Tone::Good, "ok"),
+                Severity::Warn => (PROBLEM, Tone::Caution, "warning"),
+                Severity::Refuse => (PROBLEM, Tone::Bad, "refuse"),
+            };
+            (importance, tone, word, found(finding))
+        }
+        EventKind::Refused { error, .. } => (PROBLEM, Tone::Bad, "refused", failed(error)),
+        EventKind::HostLost { host, during, effect, error } => {
+            let phase = state.hosts.get(host).map(|h| &h.phase);
+            lost(phase, during.as_ref(), *effect, error)
+        }
+        _ => return None,
+    })
+}
+
+fn of_step(event: &Event) -> Option<Said> {
+    Some(match &event.kind {
+        EventKind::StepStarted { step, attempt: 1, .. } => (DETAIL, Tone::Plain, "step", step.to_string()),
+        EventKind::StepStarted { step, attempt, .. } => {
+            (DETAIL, Tone::Plain, "step", format!("{step}, attempt {attempt}"))
+        }
+        EventKind::StepFinished { step, outcome, .. } => {
+            let (importance, tone, word, text) = finished("changed", step, outcome);
+            // The event that says `armed` follows and says more.
+            let arms = *step == StepId::arm() && matches!(outcome, Outcome::Changed { .. });
+            (if arms { DETAIL } else { importance }, tone, word, text)
+        }
+        EventKind::Delivered { ttys, missed, .. } => {
+            let mut text = format!("{} got the message", count(*ttys as usize, "terminal", "terminals"));
+            if !missed.is_empty() {
+                let missed: Vec<String> = missed.iter().map(|m| format!("{} ({})", m.user, m.why)).collect();
+                text = format!("{text}; not reached: {}", missed.join(", "));
+            }
+            let tone = if missed.is_empty() { Tone::Good } else { Tone::Caution };
+            (NOTABLE, tone, "told", text)
+        }
+        EventKind::UndoStarted { by, .. } => {
+            let why = match by {
+                RolledBackBy::Operator => "the operator cancels",
+                RolledBackBy::FailedArm => "arming failed half-way",
+                RolledBackBy::RequireAll => "another host failed and all were required",
+            };
+            (DETAIL, Tone::Plain, "undo", why.into())
+        }
+        EventKind::UndoFinished { restored, .. } => {
+            let text =
+                if restored.is_empty() { "read back: nothing is armed".into() } else { restored.join("; ") };
+            (NOTABLE, Tone::Good, "taken back", text)
+        }
+        EventKind::UndoFailed { error, .. } => (PROBLEM, Tone::Bad, "STILL ARMED", failed(error)),
+        _ => return None,
+    })
+}
+
+fn of_window(event: &Event, style: &Style) -> Option<Said> {
+    Some(match &event.kind {
+        EventKind::Armed { ends_with, fires, cancel_script, .. } => {
+            let when = style.when(*fires, event.at);
+            (
+                NOTABLE,
+                Tone::Good,
+                "armed",
+                format!("{} {when}, cancel: sh {cancel_script}", ending(*ends_with)),
+            )
+        }
+        EventKind::ShutdownObserved { evidence, .. } => (NOTABLE, Tone::Good, "going down", evidence.clone()),
+        EventKind::Silent { since, .. } => {
+            (NOTABLE, Tone::Plain, "silent", format!("since {}", crate::clock(*since, event.at, style.zone)))
+        }
+        EventKind::Settled { boot_ids: [before, after], .. } => {
+            (NOTABLE, Tone::Good, "settled", format!("back, boot id {} -> {}", short(before), short(after)))
+        }
+        EventKind::NeverBack { error, .. } => (PROBLEM, Tone::Bad, "never back", failed(error)),
+        EventKind::HostDone { .. } => (NOTABLE, Tone::Good, "done", "nothing is armed".into()),
+        _ => return None,
+    })
+}
+
+fn begun_word(state: &RunState) -> &'static str {
+    match state.mode {
+        Mode::DryRun => "dry run",
+        Mode::Apply => "run",
+    }
+}
+
+fn begun(now: DateTime<Utc>, state: &RunState, style: &Style) -> String {
+    let hosts = count(state.hosts.len(), "host", "hosts");
+    let window = state.window.map(|t| format!(", window {}", style.when(t, now))).unwrap_or_default();
+    let because = because(&state.reason);
+    format!("{}: {} on {hosts}{window}, by {}{because}", state.run, state.playbook, state.by)
+}
+
+fn because(reason: &str) -> String {
+    if reason.is_empty() { String::new() } else { format!(": {reason}") }
+}
+
+/// `+0.3 s`: the host's clock against ours.
+fn skew(ms: i64) -> String {
+    let sign = if ms < 0 { '-' } else { '+' };
+    format!("{sign}{}.{} s", ms.unsigned_abs() / 1000, ms.unsigned_abs() % 1000 / 100)
+}
+
+/// Enough of a boot id to tell two apart.
+fn short(boot_id: &str) -> String {
+    boot_id.chars().take(8).collect()
+}
+
+fn lost(phase: Option<&HostPhase>, during: Option<&StepId>, effect: Effect, error: &Failure) -> Said {
+    let during = during.map(|s| format!(" during {s}")).unwrap_or_default();
+    let text = failed(error);
+    match (phase, effect) {
+        (Some(HostPhase::Unreachable), _) => (PROBLEM, Tone::Bad, "unreachable", text),
+        (Some(HostPhase::Armed { .. }), _) => {
+            (PROBLEM, Tone::Caution, "link lost", format!("stays armed; {text}"))
+        }
+        (Some(HostPhase::Undoing), _) => {
+            (PROBLEM, Tone::Bad, "unknown", format!("not known: whether it was taken back; {text}"))
+        }
+        (_, Effect::None) => (PROBLEM, Tone::Bad, "link lost", format!("{text}{during}")),
+        (_, Effect::Unknown) => {
+            (PROBLEM, Tone::Bad, "unknown", format!("not known: what was changed{during}; {text}"))
+        }
+    }
+}
+
+fn finished(changed: &'static str, step: &StepId, outcome: &Outcome) -> Said {
+    match outcome {
+        Outcome::Unchanged => (DETAIL, Tone::Plain, "unchanged", step.to_string()),
+        Outcome::Changed { diff } if diff.is_empty() => (NOTABLE, Tone::Good, changed, step.to_string()),
+        Outcome::Changed { diff } => (NOTABLE, Tone::Good, changed, format!("{step}: {}", diff.join("; "))),
+        // The end report of a dry run shows these line by line.
+        Outcome::WouldChange { diff } => {
+            (DETAIL, Tone::Caution, "would", format!("{step}: {}", diff.join("; ")))
+        }
+        Outcome::Skipped { reason } => {
+            let importance = if *reason == SkipReason::Operator { NOTABLE } else { DETAIL };
+            (importance, Tone::Plain, "skipped", format!("{step}: {}", skipped(reason)))
+        }
+        Outcome::Failed { error, effect: Effect::None } => {
+            (PROBLEM, Tone::Bad, "failed", format!("{step}: {}", failed(error)))
+        }
+        Outcome::Failed { error, effect: Effect::Unknown } => {
+            (PROBLEM, Tone::Bad, "unknown", format!("not known: what {step} changed; {}", failed(error)))
+        }
+    }
+}
+
+pub(crate) fn skipped(reason: &SkipReason) -> &'static str {
+    match reason {
+        SkipReason::Guard => "its guard says there is nothing to do",
+        SkipReason::AlreadyDone => "done before, by the host's ledger",
+        SkipReason::Operator => "the operator said so",
+    }
+}
+
+/// `no connection: failed to …`.
+pub(crate) fn failed(error: &Failure) -> String {
+    format!("{}: failed to {}", error.class.label(), error.text)
+}
+
+fn found(finding: &Finding) -> String {
+    let hint = finding.hint.as_ref().map(|h| format!(" (hint: {h})")).unwrap_or_default();
+    format!("{}: {}{hint}", gate(finding.code), finding.text)
+}
+
+/// The words for what a gate looked at.
+pub(crate) fn gate(code: FindingCode) -> &'static str {
+    match code {
+        FindingCode::Skew => "clock",
+        FindingCode::PastDue => "time left",
+        FindingCode::OtherWindow => "other window",
+        FindingCode::ForeignSchedule => "foreign schedule",
+        FindingCode::ForeignNologin => "foreign nologin",
+        FindingCode::Logind => "logind",
+        FindingCode::Inhibitor => "inhibitor",
+        FindingCode::Lockout => "lockout",
+        FindingCode::Privileges => "privileges",
+        FindingCode::Space => "space",
+        FindingCode::ToolMissing => "tools",
+        FindingCode::Tombstone => "cancelled before",
+        FindingCode::IsController => "controller",
+        FindingCode::SameMachine => "same machine",
+        FindingCode::Zone => "time zone",
+        FindingCode::NotPersistent => "persistence",
+        FindingCode::UnknownEffect => "unknown effect",
+    }
+}
+
+/// One word or two for a verdict.
+pub(crate) fn verdict_word(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Clean => "clean",
+        Verdict::Armed => "armed",
+        Verdict::HostsFailed => "hosts failed",
+        Verdict::NeedsAttention => "needs attention",
+        Verdict::Cancelled => "cancelled",
+        Verdict::Stopped => "stopped",
+    }
+}

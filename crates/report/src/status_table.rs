@@ -1,0 +1,194 @@
+//! The hosts' answers as a table.
+
+use std::collections::{BTreeMap, HashMap};
+
+use chrono::{DateTime, Offset, TimeDelta, Utc};
+use chrono_tz::Tz;
+use pipedown_model::{HostName, Session, SessionClass};
+
+use crate::describe::failed;
+use crate::printable::printable;
+use crate::style::Tone;
+use crate::table::{shorten, table};
+use crate::{AgendaState, StatusRow, Style, WindowState, clock, span};
+
+const TEXT: usize = 40;
+
+/// Whether hosts that answer the same share a row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Folding {
+    /// A row for every host.
+    #[default]
+    PerHost,
+    /// A row for every answer.
+    Identical,
+}
+
+/// Writes the table, what needs attention below it, and the counts.
+pub fn status(rows: &[StatusRow], folding: Folding, style: &Style) -> String {
+    let mut lines: Vec<(Vec<&HostName>, [String; 8])> = Vec::new();
+    let mut places = HashMap::new();
+    for row in rows {
+        let cells = cells(row, style);
+        let new = lines.len();
+        let place = match folding {
+            Folding::PerHost => new,
+            Folding::Identical => *places.entry(cells.clone()).or_insert(new),
+        };
+        match lines.get_mut(place) {
+            Some((hosts, _)) => hosts.push(&row.host),
+            None => lines.push((vec![&row.host], cells)),
+        }
+    }
+    let shown: Vec<[String; 9]> = lines
+        .into_iter()
+        .map(|(hosts, [state, fires, left, by, agenda, nologin, next, users])| {
+            let hosts = style.fold(hosts);
+            [hosts, state, fires, left, by, agenda, nologin, next, users]
+        })
+        .collect();
+    let heading = ["HOST", "STATE", "FIRES", "LEFT", "BY", "AGENDA", "NOLOGIN", "NEXT", "USERS"];
+    format!("{}{}{}", table(heading, &shown), notes(rows, style), counts(rows, style))
+}
+
+fn cells(row: &StatusRow, style: &Style) -> [String; 8] {
+    let now = row.now.unwrap_or(DateTime::UNIX_EPOCH);
+    let fires = row.fires.map(|t| fires(t, now, row, style)).unwrap_or_default();
+    let left = match (row.state, row.remaining_s) {
+        (WindowState::Past, _) | (_, None) => String::new(),
+        (_, Some(s)) if s >= 0 => span(TimeDelta::seconds(s)),
+        (_, Some(s)) => format!("-{}", span(TimeDelta::seconds(s))),
+    };
+    let by = match (&row.operator, &row.run) {
+        (Some(operator), Some(run)) => printable(&format!("{operator} {run}")),
+        _ => String::new(),
+    };
+    let agenda = match row.agenda {
+        Some(AgendaState::Alive) => "alive",
+        Some(AgendaState::Dead) => "DEAD",
+        Some(AgendaState::LostAtReboot) => "lost at reboot",
+        None => "",
+    };
+    let nologin = match &row.nologin {
+        Some(file) if file.ours => "ours".into(),
+        Some(file) => format!("foreign: {}", shorten(&printable(&file.first_line), TEXT)),
+        None => String::new(),
+    };
+    let state = style.paint(tone(row.state), row.state.word());
+    [state, fires, left, by, agenda.into(), nologin, next(row, now, style), users(row)]
+}
+
+fn tone(state: WindowState) -> Tone {
+    match state {
+        WindowState::Unknown | WindowState::Lost => Tone::Bad,
+        WindowState::Going | WindowState::OtherRun | WindowState::Past => Tone::Caution,
+        WindowState::Armed => Tone::Good,
+        WindowState::None => Tone::Plain,
+    }
+}
+
+fn fires(at: DateTime<Utc>, now: DateTime<Utc>, row: &StatusRow, style: &Style) -> String {
+    let what = match row.ends_with.as_deref() {
+        Some("poweroff") => "power-off".into(),
+        Some("none") | None => "ends".into(),
+        Some(other) => printable(other),
+    };
+    let there = row.zone.as_deref().and_then(|zone| clock_there(at, zone, style.zone));
+    let there = there.map(|t| format!(" ({t} there)")).unwrap_or_default();
+    format!("{what} {}{there}", clock(at, now, style.zone))
+}
+
+/// The host's own wall clock, if it differs from the zone shown.
+fn clock_there(at: DateTime<Utc>, zone: &str, shown: Tz) -> Option<String> {
+    let offset = match zone.parse::<Tz>() {
+        Ok(zone) => at.with_timezone(&zone).offset().fix(),
+        Err(_) => zone.parse::<chrono::FixedOffset>().ok()?,
+    };
+    let differs = at.with_timezone(&shown).offset().fix() != offset;
+    differs.then(|| at.with_timezone(&offset).format("%H:%M").to_string())
+}
+
+fn next(row: &StatusRow, now: DateTime<Utc>, style: &Style) -> String {
+    let Some(next) = &row.next else {
+        return String::new();
+    };
+    let text =
+        next.text.as_ref().map(|t| format!(" \"{}\"", shorten(&printable(t), TEXT))).unwrap_or_default();
+    format!("{} {}{text}", clock(next.at, now, style.zone), printable(&next.action))
+}
+
+fn users(row: &StatusRow) -> String {
+    if row.error.is_some() {
+        return String::new();
+    }
+    let Some(sessions) = &row.sessions else {
+        return "not known".into();
+    };
+    let mut people: BTreeMap<&str, (Vec<String>, Vec<String>)> = BTreeMap::new();
+    for session in sessions {
+        let (terminals, work) = people.entry(&session.user).or_default();
+        match session.class {
+            SessionClass::Terminal => terminals.push(of_terminal(session)),
+            SessionClass::Background => work.push(printable(&session.from)),
+        }
+    }
+    let shown = people.into_iter().map(|(user, (terminals, work))| {
+        let terminals = terminals.into_iter();
+        let work = (!work.is_empty()).then(|| format!("background: {}", work.join(" ")));
+        let all: Vec<String> = terminals.chain(work).collect();
+        format!("{} ({})", printable(user), all.join(", "))
+    });
+    shown.collect::<Vec<_>>().join(", ")
+}
+
+fn of_terminal(session: &Session) -> String {
+    session.tty.as_deref().map_or_else(|| "no terminal".into(), printable)
+}
+
+fn notes(rows: &[StatusRow], style: &Style) -> String {
+    let mut notes: Vec<(String, Vec<&HostName>)> = Vec::new();
+    for row in rows {
+        for note in notes_of(row, style) {
+            match notes.iter_mut().find(|(text, _)| *text == note) {
+                Some((_, hosts)) => hosts.push(&row.host),
+                None => notes.push((note, vec![&row.host])),
+            }
+        }
+    }
+    let lines: String =
+        notes.into_iter().map(|(text, hosts)| format!("{}: {text}\n", style.fold(hosts))).collect();
+    if lines.is_empty() { lines } else { format!("\n{lines}") }
+}
+
+fn notes_of(row: &StatusRow, style: &Style) -> Vec<String> {
+    let mut notes = Vec::new();
+    if let Some(error) = &row.error {
+        let hint = error.hint.as_ref().map(|h| format!(" (hint: {h})")).unwrap_or_default();
+        notes.push(printable(&format!("not known: {}{hint}", failed(error))));
+    }
+    if row.state == WindowState::Lost {
+        notes.push("the window will not fire; cancel it to clear it, or run it again".into());
+    }
+    if row.state == WindowState::Past {
+        notes.push("the window's last moment has passed and the host is up; cancel it to clear it".into());
+    }
+    if let Some(schedule) = &row.schedule {
+        let now = row.now.unwrap_or(DateTime::UNIX_EPOCH);
+        let at = schedule.at.map_or_else(|| "at a time not known".into(), |t| clock(t, now, style.zone));
+        notes.push(printable(&format!(
+            "a {} that is not ours is scheduled {at} by {}",
+            schedule.mode, schedule.by
+        )));
+    }
+    notes
+}
+
+fn counts(rows: &[StatusRow], style: &Style) -> String {
+    let mut counts: BTreeMap<WindowState, usize> = BTreeMap::new();
+    for row in rows {
+        *counts.entry(row.state).or_default() += 1;
+    }
+    let parts: Vec<String> =
+        counts.iter().map(|(s, n)| format!("{n} {}", style.paint(tone(*s), s.word()))).collect();
+    format!("\n{}\n", parts.join(", "))
+}
