@@ -87,9 +87,12 @@ impl Standing {
 
     pub(crate) fn tone(self) -> Tone {
         match self {
-            Self::StillGoingDown | Self::StillArmed | Self::Unknown | Self::Failed | Self::Unreachable => {
-                Tone::Bad
-            }
+            Self::StillGoingDown
+            | Self::StillArmed
+            | Self::Unknown
+            | Self::Failed
+            | Self::NeverBack
+            | Self::Unreachable => Tone::Bad,
             Self::TakenBack | Self::Refused | Self::Unfinished | Self::Untouched | Self::WouldChange => {
                 Tone::Caution
             }
