@@ -1,1 +1,26 @@
 //! Turns inventory, host set, playbook and time into a plan, offline.
+//!
+//! Text in, [`pipedown_model::Plan`] out. No clock (the moment is passed in), no network, no async;
+//! only [`files`] reads from the disk. Whatever is wrong with a text is an [`InputError`] that points
+//! at file, line and key and knows the nearest word that would have been right.
+//!
+//! ```text
+//! files::locate ─> Inventory::parse ─┐
+//! HostSet::parse ────────────────────┤
+//! Catalog::find ─> Playbook::parse ──┼─> compile ─> Plan ─> timeline, plan_file
+//! WindowTime::parse_at ──────────────┘
+//! ```
+
+mod diagnostic;
+mod document;
+mod error;
+pub mod files;
+mod hostset;
+mod inventory;
+mod time;
+
+pub use diagnostic::{InputError, Source};
+pub use error::PlanError;
+pub use hostset::{HostSet, fold};
+pub use inventory::{Host, Inventory, Notice};
+pub use time::{WindowTime, ZoneChoice, parse_zone, show_instant};

@@ -1,0 +1,237 @@
+//! TOML with positions: typed access to keys, so that every wrong key or type is shown where it stands.
+//!
+//! Not serde: its errors name one expected type at a time and lose the key of a nested table, and the
+//! order of tables, which decides which group wins.
+
+use std::ops::Range;
+
+use serde_json::Value;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use crate::diagnostic::{InputError, Source};
+
+/// A string of a file, with the place it came from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Field {
+    /// Its value.
+    pub text: String,
+    /// Where the value stands, quotes included.
+    pub span: Range<usize>,
+    /// Its key for people: `steps[2].text`.
+    pub key: String,
+}
+
+impl Field {
+    /// Finds the bytes of the file for a range of the value, when no escape is in the way.
+    pub fn within(&self, source: &Source, range: Range<usize>) -> Range<usize> {
+        let raw = source.text().get(self.span.clone()).unwrap_or_default();
+        match raw.find(&self.text) {
+            Some(offset) if !self.text.is_empty() => {
+                let start = self.span.start + offset;
+                start + range.start..start + range.end
+            }
+            _ => self.span.clone(),
+        }
+    }
+
+    /// Finds a word of the value in the file; the whole value if it is not there as it is.
+    pub fn word(&self, source: &Source, word: &str) -> Range<usize> {
+        let raw = source.text().get(self.span.clone()).unwrap_or_default();
+        match raw.find(word) {
+            Some(offset) => self.span.start + offset..self.span.start + offset + word.len(),
+            None => self.span.clone(),
+        }
+    }
+}
+
+/// Parses a file's text.
+pub(crate) fn parse(source: &Source) -> Result<Spanned<DeTable<'_>>, InputError> {
+    DeTable::parse(source.text()).map_err(|error| {
+        let span = error.span().unwrap_or(0..0);
+        source.error(span, format!("the file is not TOML: {}", error.message().trim().replace('\n', "; ")))
+    })
+}
+
+/// A table of the file.
+#[derive(Clone)]
+pub(crate) struct Table<'a> {
+    source: &'a Source,
+    table: &'a DeTable<'a>,
+    span: Range<usize>,
+    path: String,
+}
+
+/// A value of the file and the key that leads to it.
+#[derive(Clone)]
+pub(crate) struct Item<'a> {
+    source: &'a Source,
+    value: &'a DeValue<'a>,
+    /// Where the value stands.
+    pub span: Range<usize>,
+    /// Where the key stands.
+    pub key_span: Range<usize>,
+    /// The last part of the key.
+    pub name: &'a str,
+    /// The key for people.
+    pub path: String,
+}
+
+impl<'a> Table<'a> {
+    /// The file itself as a table.
+    pub fn root(source: &'a Source, table: &'a Spanned<DeTable<'a>>) -> Self {
+        Self { source, table: table.get_ref(), span: 0..0, path: String::new() }
+    }
+
+    /// The text it belongs to.
+    pub fn source(&self) -> &'a Source {
+        self.source
+    }
+
+    /// The entries in the order of the file.
+    pub fn items(&self) -> Vec<Item<'a>> {
+        let mut items: Vec<Item<'a>> = self
+            .table
+            .iter()
+            .map(|(key, value)| Item {
+                source: self.source,
+                value: value.get_ref(),
+                span: value.span(),
+                key_span: key.span(),
+                name: key.get_ref(),
+                path: if self.path.is_empty() {
+                    key.get_ref().to_string()
+                } else {
+                    format!("{}.{}", self.path, key.get_ref())
+                },
+            })
+            .collect();
+        items.sort_by_key(|item| item.key_span.start);
+        items
+    }
+
+    /// One entry.
+    pub fn get(&self, name: &str) -> Option<Item<'a>> {
+        self.items().into_iter().find(|item| item.name == name)
+    }
+
+    /// One entry that must be there.
+    pub fn need(&self, name: &str) -> Result<Item<'a>, InputError> {
+        self.get(name).ok_or_else(|| {
+            let what = if self.path.is_empty() { "the file".to_owned() } else { format!("`{}`", self.path) };
+            self.source.error(self.span.clone(), format!("{what} lacks the key `{name}`"))
+        })
+    }
+
+    /// Refuses keys that are not among the known ones.
+    pub fn deny_unknown(&self, known: &[&str], what: &str) -> Result<(), InputError> {
+        match self.items().iter().find(|item| !known.contains(&item.name)) {
+            None => Ok(()),
+            Some(item) => Err(self
+                .source
+                .error(item.key_span.clone(), format!("unknown key `{}` in {what}", item.name))
+                .label("not a known key")
+                .suggest_among(item.name, known.iter().copied())),
+        }
+    }
+}
+
+impl<'a> Item<'a> {
+    /// Makes an error about the value.
+    pub fn error(&self, message: impl Into<String>) -> InputError {
+        self.source.error(self.span.clone(), message)
+    }
+
+    fn wrong(&self, wanted: &str) -> InputError {
+        let got = self.value.type_str();
+        let article = if got.starts_with(['a', 'i']) { "an" } else { "a" };
+        self.error(format!("`{}` must be {wanted}, not {article} {got}", self.path))
+            .label(format!("expected {wanted}"))
+    }
+
+    /// A string.
+    pub fn string(&self) -> Result<Field, InputError> {
+        match self.value.as_str() {
+            Some(text) => {
+                Ok(Field { text: text.to_owned(), span: self.span.clone(), key: self.path.clone() })
+            }
+            None => Err(self.wrong("a string")),
+        }
+    }
+
+    /// A string, or a whole number or boolean in its place.
+    pub fn string_or_scalar(&self) -> Result<Field, InputError> {
+        match self.scalar()? {
+            Value::String(_) => self.string(),
+            other => Ok(Field { text: other.to_string(), span: self.span.clone(), key: self.path.clone() }),
+        }
+    }
+
+    /// A boolean.
+    pub fn boolean(&self) -> Result<bool, InputError> {
+        self.value.as_bool().ok_or_else(|| self.wrong("true or false"))
+    }
+
+    /// A TCP port.
+    pub fn port(&self) -> Result<u16, InputError> {
+        let number = self.value.as_integer().ok_or_else(|| self.wrong("a whole number"))?;
+        match u16::from_str_radix(number.as_str(), number.radix()) {
+            Ok(port) if port > 0 => Ok(port),
+            _ => Err(self.error(format!("`{}` must be a port from 1 to 65535", self.path))),
+        }
+    }
+
+    /// A string, whole number or boolean: the value of a variable.
+    pub fn scalar(&self) -> Result<Value, InputError> {
+        match self.value {
+            DeValue::String(text) => Ok(Value::String(text.to_string())),
+            DeValue::Boolean(value) => Ok(Value::Bool(*value)),
+            DeValue::Integer(number) => i64::from_str_radix(number.as_str(), number.radix())
+                .map(Value::from)
+                .map_err(|_| self.error(format!("`{}` is too large a number", self.path))),
+            _ => Err(self.wrong("a string, a whole number or a boolean")),
+        }
+    }
+
+    /// A string or a list of strings.
+    pub fn strings(&self) -> Result<Vec<Field>, InputError> {
+        let Some(array) = self.value.as_array() else {
+            return self
+                .string()
+                .map(|field| vec![field])
+                .map_err(|_| self.wrong("a string or a list of strings"));
+        };
+        self.elements(array.iter()).map(|item| item.string()).collect()
+    }
+
+    /// A list of tables, as `[[steps]]` makes it.
+    pub fn tables(&self) -> Result<Vec<Table<'a>>, InputError> {
+        let array = self.value.as_array().ok_or_else(|| self.wrong("a list of tables"))?;
+        self.elements(array.iter()).map(|item| item.table()).collect()
+    }
+
+    /// A table.
+    pub fn table(&self) -> Result<Table<'a>, InputError> {
+        let table = self.value.as_table().ok_or_else(|| self.wrong("a table"))?;
+        Ok(Table { source: self.source, table, span: self.span.clone(), path: self.path.clone() })
+    }
+
+    /// Whether it is a table.
+    pub fn is_table(&self) -> bool {
+        self.value.is_table()
+    }
+
+    fn elements(
+        &self,
+        values: impl Iterator<Item = &'a Spanned<DeValue<'a>>>,
+    ) -> impl Iterator<Item = Item<'a>> {
+        values.enumerate().map(|(index, value)| Item {
+            source: self.source,
+            value: value.get_ref(),
+            span: value.span(),
+            key_span: value.span(),
+            name: self.name,
+            path: format!("{}[{}]", self.path, index + 1),
+        })
+    }
+}

@@ -1,0 +1,138 @@
+//! The files that a plan is made from: the only place of this crate that reads the disk.
+
+use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use chrono_tz::Tz;
+
+use crate::diagnostic::Source;
+use crate::inventory::{Inventory, Notice};
+use crate::{InputError, PlanError};
+
+/// What the process knows of its surroundings; gathered by the caller.
+#[derive(Debug, Clone, Default)]
+pub struct Surroundings {
+    /// `-i`.
+    pub flag: Option<PathBuf>,
+    /// `$PIPEDOWN_INVENTORY`.
+    pub variable: Option<PathBuf>,
+    /// The current folder, absolute.
+    pub current: PathBuf,
+    /// `$XDG_CONFIG_HOME`; `.config` below `home` if not set.
+    pub config_home: Option<PathBuf>,
+    /// `$HOME`.
+    pub home: Option<PathBuf>,
+    /// The user id of the process.
+    pub uid: u32,
+}
+
+/// An inventory that was found, and what there is to say about it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Located {
+    /// Its path, absolute; always to be printed.
+    pub path: PathBuf,
+    /// To be printed before it.
+    pub notices: Vec<Notice>,
+}
+
+/// Finds the inventory: `-i`, `$PIPEDOWN_INVENTORY`, `./inventory.toml`, the user's configuration.
+///
+/// An `inventory.toml` that others can write (or in a folder that they can write) is skipped, with a
+/// notice: it says whom to shut down. One that was named is taken, with a warning.
+///
+/// # Errors
+/// When there is none.
+pub fn locate(around: &Surroundings) -> Result<Located, PlanError> {
+    for (named, by) in [(&around.flag, "-i"), (&around.variable, "$PIPEDOWN_INVENTORY")] {
+        if let Some(path) = named.as_ref().filter(|path| !path.as_os_str().is_empty()) {
+            let path = around.current.join(path);
+            let notices = exposed(&path, around.uid)
+                .map(|why| {
+                    Notice(format!("{} (given by {by}) can be changed by others: {why}", path.display()))
+                })
+                .into_iter()
+                .collect();
+            return Ok(Located { path, notices });
+        }
+    }
+    let mut notices = Vec::new();
+    let here = around.current.join("inventory.toml");
+    let mut looked = vec!["-i".to_owned(), "$PIPEDOWN_INVENTORY".to_owned(), here.display().to_string()];
+    if here.is_file() {
+        match exposed(&here, around.uid) {
+            None => return Ok(Located { path: here, notices }),
+            Some(why) => {
+                let text = format!("skipped {}, which can be changed by others: {why}", here.display());
+                if let Some(last) = looked.last_mut() {
+                    *last = format!("{} (skipped: {why})", here.display());
+                }
+                notices.push(Notice(text));
+            }
+        }
+    }
+    let config = around.config_home.clone().filter(|path| path.is_absolute());
+    if let Some(config) = config.or_else(|| around.home.as_ref().map(|home| home.join(".config"))) {
+        let path = config.join("pipedown/inventory.toml");
+        if path.is_file() {
+            return Ok(Located { path, notices });
+        }
+        looked.push(path.display().to_string());
+    }
+    Err(PlanError::NoInventory { looked })
+}
+
+/// Why others could change a file, if they could.
+fn exposed(path: &Path, uid: u32) -> Option<String> {
+    let file = fs::metadata(path).ok()?;
+    // A link is as good as the folder of the file that it leads to.
+    let real = fs::canonicalize(path).ok()?;
+    let mut places = vec![(path.to_path_buf(), file)];
+    for folder in [path.parent(), real.parent()].into_iter().flatten() {
+        places.push((folder.to_path_buf(), fs::metadata(folder).ok()?));
+    }
+    places.into_iter().find_map(|(place, metadata)| {
+        if metadata.permissions().mode() & 0o002 != 0 {
+            return Some(format!("{} is writable by everybody", place.display()));
+        }
+        let owner = metadata.uid();
+        (owner != 0 && owner != uid).then(|| format!("{} belongs to user {owner}", place.display()))
+    })
+}
+
+/// Reads a text file.
+///
+/// # Errors
+/// When it cannot be read, or is not UTF-8.
+pub fn read(path: &Path) -> Result<Source, PlanError> {
+    let text =
+        fs::read_to_string(path).map_err(|source| PlanError::Read { path: path.to_path_buf(), source })?;
+    Ok(Source::new(&path.display().to_string(), &text))
+}
+
+/// Reads and checks an inventory.
+///
+/// # Errors
+/// When it cannot be read or is not valid.
+pub fn load(located: &Located, home: Option<&Path>) -> Result<Inventory, PlanError> {
+    let source = read(&located.path)?;
+    let folder = located.path.parent().unwrap_or(Path::new("/"));
+    Ok(Inventory::parse(source, folder, home)?)
+}
+
+/// The controller's time zone: `$TZ` if it names one, else the system's, else UTC with a notice.
+///
+/// # Errors
+/// When `$TZ` is set to something that is not an IANA zone.
+pub fn controller_zone(variable: Option<&str>) -> Result<(Tz, Option<Notice>), InputError> {
+    if let Some(text) = variable.filter(|text| !text.is_empty()) {
+        let name = text.strip_prefix(':').unwrap_or(text);
+        let source = Source::new("$TZ", name);
+        return Ok((crate::time::zone_named(&source, 0..name.len(), name)?, None));
+    }
+    let system = iana_time_zone::get_timezone().ok().and_then(|name| name.parse().ok());
+    Ok(system.map_or_else(
+        || (Tz::UTC, Some(Notice("the time zone of this machine is not known: taking UTC".to_owned()))),
+        |zone| (zone, None),
+    ))
+}

@@ -1,0 +1,223 @@
+//! A name with bracketed ranges, and the names it stands for.
+
+use std::ops::Range;
+
+use crate::diagnostic::{InputError, Source};
+
+/// More names than this in one pattern are a slip of the finger.
+const MOST: u64 = 1_000_000;
+
+/// Text and brackets in turn.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Pattern {
+    parts: Vec<Part>,
+    /// Where it stands in the host set.
+    pub span: Range<usize>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Part {
+    Text(String),
+    Numbers(Vec<Run>),
+}
+
+/// `first-last/step`, printed with at least `width` digits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Run {
+    first: u64,
+    last: u64,
+    step: u64,
+    width: usize,
+}
+
+impl Run {
+    fn count(self) -> u64 {
+        (self.last - self.first) / self.step + 1
+    }
+
+    fn numbers(self) -> impl Iterator<Item = String> {
+        let width = self.width;
+        (0..self.count()).map(move |k| format!("{:0width$}", self.first + k * self.step))
+    }
+
+    /// Whether numbers of different lengths occur.
+    fn changes_length(self) -> bool {
+        self.width <= 1 && self.first.to_string().len() != self.last.to_string().len()
+    }
+}
+
+impl Pattern {
+    /// Reads a pattern that fills `span` of the source's text.
+    pub fn parse(source: &Source, span: Range<usize>) -> Result<Self, InputError> {
+        let text = source.text().get(span.clone()).unwrap_or_default();
+        let mut parts = Vec::new();
+        let mut at = 0;
+        while let Some(rest) = text.get(at..).filter(|rest| !rest.is_empty()) {
+            let Some(open) = rest.find('[') else {
+                parts.push(plain(source, span.start + at, rest)?);
+                break;
+            };
+            let before = rest.get(..open).unwrap_or_default();
+            if !before.is_empty() {
+                parts.push(plain(source, span.start + at, before)?);
+            }
+            let inner = rest.get(open + 1..).unwrap_or_default();
+            let start = span.start + at + open + 1;
+            let Some(close) = inner.find(']') else {
+                return Err(source.error(start - 1..start, "this bracket is never closed"));
+            };
+            let inner = inner.get(..close).unwrap_or_default();
+            let runs = numbers(source, start, inner)?;
+            check_zeros(source, start - 1..start + close + 1, before, &runs)?;
+            parts.push(Part::Numbers(runs));
+            at += open + close + 2;
+            check_behind(source, span.start + at, text.get(at..).unwrap_or_default())?;
+        }
+        let pattern = Self { parts, span };
+        match pattern.count() {
+            Some(count) if count <= MOST => Ok(pattern),
+            _ => Err(source.error(pattern.span, format!("this names more than {MOST} hosts"))),
+        }
+    }
+
+    /// How many names it stands for; none when beyond counting.
+    fn count(&self) -> Option<u64> {
+        self.parts.iter().try_fold(1_u64, |product, part| match part {
+            Part::Text(_) => Some(product),
+            Part::Numbers(runs) => {
+                let sum = runs.iter().try_fold(0_u64, |sum, run| sum.checked_add(run.count()))?;
+                product.checked_mul(sum)
+            }
+        })
+    }
+
+    /// The names, the last bracket turning fastest.
+    pub fn names(&self) -> Vec<String> {
+        let mut names = vec![String::new()];
+        for part in &self.parts {
+            match part {
+                Part::Text(text) => names.iter_mut().for_each(|name| name.push_str(text)),
+                Part::Numbers(runs) => {
+                    let numbers: Vec<String> = runs.iter().flat_map(|run| run.numbers()).collect();
+                    names = names
+                        .iter()
+                        .flat_map(|name| numbers.iter().map(move |number| format!("{name}{number}")))
+                        .collect();
+                }
+            }
+        }
+        names
+    }
+}
+
+/// Text outside brackets: the characters of host names and addresses.
+fn plain(source: &Source, start: usize, text: &str) -> Result<Part, InputError> {
+    for (offset, c) in text.char_indices() {
+        if c.is_alphanumeric() || ".-_:%".contains(c) {
+            continue;
+        }
+        let here = start + offset..start + offset + c.len_utf8();
+        let error = source.error(here, format!("{c:?} cannot be part of a host name"));
+        return Err(match c {
+            '*' => error.suggest("`*` stands for all hosts only when it is alone"),
+            '@' => error.suggest("`@` stands before the name of a group: `@login,web01`"),
+            '^' | '(' | ')' => {
+                error.suggest("the operators are `,` (union), `!` (without) and `&` (in both)")
+            }
+            c if c.is_whitespace() => error.suggest("separate hosts with `,`"),
+            _ => error,
+        });
+    }
+    Ok(Part::Text(text.to_owned()))
+}
+
+fn numbers(source: &Source, start: usize, inner: &str) -> Result<Vec<Run>, InputError> {
+    if inner.is_empty() {
+        return Err(source
+            .error(start - 1..start + 1, "an empty bracket names no host")
+            .suggest("write a range such as `[01-40]`"));
+    }
+    let mut runs = Vec::new();
+    let mut at = start;
+    for item in inner.split(',') {
+        runs.push(run(source, at, item)?);
+        at += item.len() + 1;
+    }
+    Ok(runs)
+}
+
+fn run(source: &Source, start: usize, item: &str) -> Result<Run, InputError> {
+    let whole = start..start + item.len().max(1);
+    if item.is_empty() {
+        return Err(source.error(whole, "a number is missing here"));
+    }
+    let (range, step) = match item.split_once('/') {
+        Some((range, step)) => (range, Some((start + range.len() + 1, step))),
+        None => (item, None),
+    };
+    let Some((first_text, last_text)) = range.split_once('-') else {
+        if step.is_some() {
+            return Err(source.error(whole, "a step needs a range").suggest("write `[0-8/2]`"));
+        }
+        let first = digits(source, start, range)?;
+        return Ok(Run { first, last: first, step: 1, width: range.len() });
+    };
+    let first = digits(source, start, first_text)?;
+    let last = digits(source, start + first_text.len() + 1, last_text)?;
+    if first > last {
+        return Err(source
+            .error(whole, "the range runs backwards")
+            .suggest(format!("write `{last_text}-{first_text}`")));
+    }
+    let padded = [first_text, last_text].iter().any(|n| n.len() > 1 && n.starts_with('0'));
+    if padded && first_text.len() != last_text.len() {
+        let width = first_text.len().max(last_text.len());
+        return Err(source
+            .error(whole, "the two ends of the range are padded to different widths")
+            .suggest(format!("write `{first:0width$}-{last:0width$}`")));
+    }
+    let step = match step {
+        None => 1,
+        Some((at, text)) => match digits(source, at, text)? {
+            0 => return Err(source.error(at..at + text.len(), "a step of 0 never ends")),
+            step => step,
+        },
+    };
+    Ok(Run { first, last, step, width: if padded { first_text.len() } else { 1 } })
+}
+
+fn digits(source: &Source, start: usize, text: &str) -> Result<u64, InputError> {
+    if let Some((offset, c)) = text.char_indices().find(|(_, c)| !c.is_ascii_digit()) {
+        let here = start + offset..start + offset + c.len_utf8();
+        return Err(source.error(here, format!("{c:?} is not a digit")));
+    }
+    let whole = start..start + text.len().max(1);
+    if text.is_empty() {
+        return Err(source.error(whole, "a number is missing here"));
+    }
+    if text.len() > 18 {
+        return Err(source.error(whole, "this number has more than 18 digits"));
+    }
+    text.parse().map_err(|_| source.error(whole, "this is not a number"))
+}
+
+/// `0[7-10]`: is that 07 and 010, or 07 and 10? Refused, as in ClusterShell.
+fn check_zeros(source: &Source, bracket: Range<usize>, before: &str, runs: &[Run]) -> Result<(), InputError> {
+    let head = before.trim_end_matches(|c: char| c.is_ascii_digit());
+    let leading_zero = before.get(head.len()..).is_some_and(|digits| digits.starts_with('0'));
+    if leading_zero && runs.iter().any(|run| run.changes_length()) {
+        return Err(source
+            .error(bracket, "behind a leading zero, all numbers of a range must have the same length")
+            .suggest("put the zero into the bracket: `[07-10]`"));
+    }
+    Ok(())
+}
+
+fn check_behind(source: &Source, start: usize, rest: &str) -> Result<(), InputError> {
+    if rest.starts_with('0') {
+        return Err(source
+            .error(start..start + 1, "a zero right behind a bracket could be part of the number or not")
+            .suggest("put it into the bracket: `[10,20]`"));
+    }
+    Ok(())
+}
