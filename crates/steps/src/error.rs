@@ -1,0 +1,128 @@
+//! What can go wrong with a step on a host.
+
+use std::time::Duration;
+
+use pipedown_model::{Failure, FailureClass};
+use pipedown_ssh::SshError;
+
+/// Why something on a host could not be seen or changed.
+#[derive(Debug, thiserror::Error)]
+pub enum StepError {
+    /// The link did not take what was to be sent.
+    #[error("{0}")]
+    Link(#[from] SshError),
+    /// sudo or doas refused.
+    #[error("become root: {text}")]
+    Become {
+        /// What it said, in short.
+        text: String,
+        /// What to do next.
+        hint: &'static str,
+    },
+    /// The shell on the host could not be started.
+    #[error("start a shell on the host: {text}")]
+    Start {
+        /// What the host said.
+        text: String,
+    },
+    /// The shell on the host ended before it answered: nobody knows how far the call came.
+    #[error("run {call} to its end: {text}")]
+    Ended {
+        /// The call's name.
+        call: &'static str,
+        /// How it ended.
+        text: String,
+        /// Whether the link went away (and not only the shell).
+        lost: bool,
+    },
+    /// No answer came although the host should have ended the call itself: nobody knows how far it came.
+    #[error("run {call}: no answer within {} s", limit.as_secs())]
+    Deadline {
+        /// The call's name.
+        call: &'static str,
+        /// How long was waited.
+        limit: Duration,
+    },
+    /// An earlier call did not end, or was given up: the shell cannot be used any more.
+    #[error("run {call}: the shell on the host was given up after an earlier failure")]
+    Poisoned {
+        /// The call's name.
+        call: &'static str,
+    },
+    /// The call cannot be put on the wire; it was not sent.
+    #[error("send {call} to the host: {reason}")]
+    Unsendable {
+        /// The call's name.
+        call: &'static str,
+        /// Why not.
+        reason: &'static str,
+    },
+    /// The host could not note that the call begins; it was not started.
+    #[error("run {call}: the host could not write its ledger in /var/lib/pipedown/ledger")]
+    Ledger {
+        /// The call's name.
+        call: &'static str,
+    },
+    /// The host lacks a tool without which nothing can be run there; the call was not started.
+    #[error("run {call}: the host has no {tool}")]
+    ToolMissing {
+        /// The call's name.
+        call: &'static str,
+        /// The tool.
+        tool: &'static str,
+    },
+    /// The driver answered something that it never says.
+    #[error("read the end of {call}: unexpected \"{line}\"")]
+    Garbled {
+        /// The call's name.
+        call: &'static str,
+        /// The line.
+        line: String,
+    },
+}
+
+impl StepError {
+    /// The class, by which reports group.
+    pub fn class(&self) -> FailureClass {
+        match self {
+            Self::Link(_) | Self::Ended { lost: true, .. } => FailureClass::Dropped,
+            Self::Become { .. } => FailureClass::Become,
+            Self::Deadline { .. } => FailureClass::Deadline,
+            Self::Start { .. }
+            | Self::Ended { lost: false, .. }
+            | Self::Poisoned { .. }
+            | Self::Unsendable { .. }
+            | Self::Ledger { .. }
+            | Self::ToolMissing { .. }
+            | Self::Garbled { .. } => FailureClass::Step,
+        }
+    }
+
+    /// What to do next, if that is known.
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::Become { hint, .. } => Some(hint),
+            Self::Start { .. } => Some("log in by hand: the account needs a shell that can run sh"),
+            Self::Deadline { .. } => Some("the host may be frozen or out of memory: look at its console"),
+            Self::Ledger { .. } => Some("look at the host's disk: /var may be full or read-only"),
+            Self::ToolMissing { tool: "setsid", .. } => {
+                Some("install util-linux (or busybox with setsid) on the host")
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether the call may have changed the host although no result came back.
+    pub fn effect_unknown(&self) -> bool {
+        matches!(self, Self::Ended { .. } | Self::Deadline { .. } | Self::Garbled { .. })
+    }
+
+    /// The failure for the journal.
+    pub fn failure(&self) -> Failure {
+        let failure = Failure::new(self.class(), self.to_string());
+        match self.hint() {
+            Some(hint) => failure.with_hint(hint),
+            None => failure,
+        }
+    }
+}

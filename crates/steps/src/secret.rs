@@ -1,0 +1,33 @@
+//! A password on its way to sudo.
+
+use std::fmt;
+
+use zeroize::Zeroizing;
+
+/// A password: wiped from memory when it is dropped, never shown.
+#[derive(Clone)]
+pub struct Secret(Zeroizing<String>);
+
+impl Secret {
+    /// Takes a password as it was typed, without the final newline.
+    pub fn new(text: String) -> Self {
+        Self(Zeroizing::new(text))
+    }
+
+    /// The line that answers a prompt. `None` when the password holds a line break and so cannot be one line.
+    pub(crate) fn line(&self) -> Option<Zeroizing<Vec<u8>>> {
+        if self.0.contains(['\n', '\r', '\0']) {
+            return None;
+        }
+        let mut line = Zeroizing::new(Vec::with_capacity(self.0.len().saturating_add(1)));
+        line.extend_from_slice(self.0.as_bytes());
+        line.push(b'\n');
+        Some(line)
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}

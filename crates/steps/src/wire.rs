@@ -1,0 +1,160 @@
+//! What goes over the privileged shell's streams.
+//!
+//! To the host, one line each: first `TOKEN DRIVER` (for the bootstrap), then `RUN LIBRARY`, then requests. After
+//! the first, fields are separated by tabs:
+//!
+//! ```text
+//! NONCE  SECONDS  LEDGER-ENTRY|-  ARGUMENTS  .SOURCE  .ARGUMENT…  INPUT…
+//! ```
+//!
+//! Fields are escaped for the `%b` of printf(1). A dot leads those that may be empty, because shells collapse
+//! separators. Input is cut into pieces, since printf is not everywhere a builtin and one argument of a program is
+//! limited to 128 KiB. From the host, on standard output and on standard error, after whatever the fragment wrote:
+//!
+//! ```text
+//! NEWLINE  NONCE SPACE STATUS SPACE HOW  NEWLINE
+//! ```
+//!
+//! HOW is `ran`, `late` (the deadline ended it), or why it was not started: `ledger`, `setsid`.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use pipedown_model::RunId;
+
+/// Linux' limit for one argument of a program (MAX_ARG_STRLEN), the final NUL included.
+const LONGEST_ARGUMENT: usize = 128 * 1024;
+/// What all arguments of a call may hold together; more belongs into its input. Some systems give a program 256 KiB
+/// for everything.
+const ALL_ARGUMENTS: usize = 64 * 1024;
+/// Where input is cut: a piece may become four times as long when it is escaped.
+const PIECE: usize = 24 * 1024;
+
+/// Appends bytes so that printf's `%b` gives them back and that no separator is among them.
+pub(crate) fn escape(bytes: &[u8], line: &mut String) {
+    for &byte in bytes {
+        match byte {
+            b'\\' => line.push_str("\\\\"),
+            b'\n' => line.push_str("\\n"),
+            b'\t' => line.push_str("\\t"),
+            b' '..=b'~' => line.push(char::from(byte)),
+            // Shells differ in what they do to bytes above ASCII that they read.
+            other => {
+                // Writing to a String does not fail.
+                let _ = write!(line, "\\0{other:03o}");
+            }
+        }
+    }
+}
+
+/// The text that the bootstrap evaluates, with the word that it waits for.
+pub(crate) fn driver_line(token: &str, driver: &str) -> String {
+    let mut line = format!("{token} ");
+    escape(without_comments(driver).as_bytes(), &mut line);
+    line.push('\n');
+    line
+}
+
+/// The line that names the run and brings what every fragment begins with.
+pub(crate) fn library_line(run: Option<&RunId>, library: &str) -> String {
+    let mut line = format!("{}\t.", run.map_or("-", RunId::as_str));
+    escape(library.as_bytes(), &mut line);
+    line.push('\n');
+    line
+}
+
+/// Drops whole-line comments and indentation: a shell reads a line byte by byte, with one system call each.
+pub(crate) fn without_comments(script: &str) -> String {
+    let mut text = String::with_capacity(script.len());
+    for line in script.lines().map(str::trim_start).filter(|line| !line.is_empty() && !line.starts_with('#'))
+    {
+        text.push_str(line);
+        text.push('\n');
+    }
+    text
+}
+
+/// A request before it is a line.
+pub(crate) struct Request<'a> {
+    pub(crate) nonce: &'a str,
+    pub(crate) deadline: Duration,
+    pub(crate) ledger: Option<&'a str>,
+    pub(crate) library: &'a str,
+    pub(crate) source: &'a str,
+    pub(crate) args: &'a [String],
+    pub(crate) input: &'a [u8],
+}
+
+impl Request<'_> {
+    /// The request as a line, or why it cannot be one.
+    pub(crate) fn line(&self) -> Result<String, &'static str> {
+        self.check()?;
+        let seconds =
+            self.deadline.as_secs().saturating_add(u64::from(self.deadline.subsec_nanos() > 0)).max(1);
+        let mut line =
+            format!("{}\t{seconds}\t{}\t{}\t.", self.nonce, self.ledger.unwrap_or("-"), self.args.len());
+        escape(self.source.as_bytes(), &mut line);
+        for arg in self.args {
+            line.push_str("\t.");
+            escape(arg.as_bytes(), &mut line);
+        }
+        for piece in self.input.chunks(PIECE) {
+            line.push('\t');
+            escape(piece, &mut line);
+        }
+        line.push('\n');
+        Ok(line)
+    }
+
+    fn check(&self) -> Result<(), &'static str> {
+        if self.library.len().saturating_add(self.source.len()).saturating_add(2) > LONGEST_ARGUMENT {
+            return Err("the fragment is longer than 128 KiB");
+        }
+        if self.args.iter().map(|arg| arg.len().saturating_add(1)).sum::<usize>() > ALL_ARGUMENTS {
+            return Err("its arguments are longer than 64 KiB");
+        }
+        if self.source.contains('\0') || self.args.iter().any(|arg| arg.contains('\0')) {
+            return Err("an argument holds a NUL");
+        }
+        match self.ledger {
+            Some(name) if !is_entry_name(name) => {
+                Err("its name in the ledger is not made of A-Z, a-z, 0-9 and -_.:")
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+fn is_entry_name(name: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.:".contains(&byte);
+    name != "-" && !name.is_empty() && name.len() <= 128 && name.bytes().all(plain)
+}
+
+/// How a request ended, by the driver's word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum How {
+    Ran,
+    Late,
+    NoLedger,
+    NoSetsid,
+}
+
+/// Reads what follows the nonce in an end marker.
+pub(crate) fn parse_end(rest: &str) -> Option<(i32, How)> {
+    let (status, how) = rest.split_once(' ')?;
+    let how = match how {
+        "ran" => How::Ran,
+        "late" => How::Late,
+        "ledger" => How::NoLedger,
+        "setsid" => How::NoSetsid,
+        _ => return None,
+    };
+    // A signal is 128 + n for most shells, 256 + n for ksh93 and 384 + n for yash.
+    let status = match status.parse::<i32>().ok()? {
+        status @ 0..256 => status,
+        status @ 256..384 => status - 128,
+        status @ 384..512 => status - 256,
+        _ => return None,
+    };
+    Some((status, how))
+}
