@@ -1,6 +1,6 @@
 //! Our side of russh's callbacks. They only decide and record: a callback that waits would stall the session.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use russh::Channel;
 use russh::client::{ChannelOpenHandle, DisconnectReason, Handler, Msg, Session};
@@ -11,6 +11,9 @@ use tokio::sync::watch;
 use crate::connection::LinkEnd;
 use crate::host_key::{HostKey, HostKeyRefusal};
 use crate::known_hosts::{KnownHosts, Verdict};
+
+/// How many characters of banners are kept.
+const MAX_BANNER: usize = 4096;
 
 /// What makes a callback end the session.
 #[derive(Debug)]
@@ -34,6 +37,8 @@ pub(crate) struct Client {
     pub(crate) port: u16,
     /// The accepted key.
     pub(crate) accepted: Arc<OnceLock<HostKey>>,
+    /// What the server showed before or during the login, nologin's text for example.
+    pub(crate) banner: Arc<Mutex<String>>,
     /// Dropped together with the session's task: its receivers learn the end in any case.
     pub(crate) ended: watch::Sender<Option<LinkEnd>>,
 }
@@ -53,6 +58,13 @@ impl Handler for Client {
             Verdict::Trusted { .. } => Ok(self.accepted.set(key).is_ok()),
             Verdict::Refused(refusal) => Err(ClientError::HostKey(Box::new(refusal))),
         }
+    }
+
+    async fn auth_banner(&mut self, text: &str, _: &mut Session) -> Result<(), ClientError> {
+        let mut banner = self.banner.lock().unwrap_or_else(PoisonError::into_inner);
+        let room = MAX_BANNER.saturating_sub(banner.len());
+        banner.extend(text.chars().take(room));
+        Ok(())
     }
 
     async fn disconnected(&mut self, reason: DisconnectReason<ClientError>) -> Result<(), ClientError> {

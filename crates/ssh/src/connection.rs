@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use russh::client::Handle;
-use russh::{Disconnect, Error};
+use russh::{ChannelOpenFailure, Disconnect, Error};
 use tokio::sync::{oneshot, watch};
 use tokio::time::timeout;
 
@@ -76,6 +76,18 @@ impl fmt::Display for LinkEnd {
     }
 }
 
+/// Why a channel was refused (RFC 4254, section 5.1). OpenSSH answers "connect failed" when MaxSessions is reached.
+fn refusal_text(reason: &ChannelOpenFailure) -> String {
+    let text = match reason {
+        ChannelOpenFailure::AdministrativelyProhibited => "administratively prohibited by the server",
+        ChannelOpenFailure::ConnectFailed => "the server cannot open it; MaxSessions may be reached",
+        ChannelOpenFailure::UnknownChannelType => "the server does not know sessions",
+        ChannelOpenFailure::ResourceShortage => "the server is short of resources",
+        ChannelOpenFailure::Other { code, .. } => return format!("refused by the server (code {code})"),
+    };
+    text.to_owned()
+}
+
 /// Error texts are fragments; russh's begin with a capital.
 fn lowercase_first(text: &str) -> String {
     let mut chars = text.chars();
@@ -91,6 +103,7 @@ pub struct Connection {
     pub(crate) ended: watch::Receiver<Option<LinkEnd>>,
     pub(crate) host_key: HostKey,
     pub(crate) identity: String,
+    pub(crate) banner: String,
     pub(crate) local: SocketAddr,
     pub(crate) peer: SocketAddr,
     pub(crate) open_limit: Duration,
@@ -144,7 +157,7 @@ impl Connection {
     fn open_error(&self, error: Error) -> SshError {
         match error {
             Error::ChannelOpenFailure(reason) => {
-                SshError::OpenRefused { host: self.host.clone(), reason: format!("{reason:?}") }
+                SshError::OpenRefused { host: self.host.clone(), reason: refusal_text(&reason) }
             }
             _ => self.lost(),
         }
@@ -173,6 +186,11 @@ impl Connection {
     /// The identity that the server accepted: a file's name, or the agent's comment.
     pub fn identity(&self) -> &str {
         &self.identity
+    }
+
+    /// What the server showed before and during the login (RFC 4252, section 5.4); empty if nothing.
+    pub fn banner(&self) -> &str {
+        &self.banner
     }
 
     /// Our end of the TCP connection.

@@ -28,6 +28,9 @@ use crate::target::{Settings, Target, Warning};
 /// Messages that russh queues per channel. Each may be up to 256 KiB, so this bounds memory.
 const CHANNEL_BUFFER: usize = 8;
 
+/// How OpenSSH says goodbye after MaxAuthTries.
+const TOO_MANY: &str = "Too many authentication failures";
+
 type KnownHostsCell = Arc<OnceCell<Arc<KnownHosts>>>;
 
 /// Connects to hosts. Cheap to clone; the clones share keys, agent listing and parsed known_hosts files.
@@ -52,6 +55,13 @@ struct Session {
     kill: KillSwitch,
     ended: watch::Receiver<Option<LinkEnd>>,
     accepted: Arc<OnceLock<HostKey>>,
+    banner: Arc<Mutex<String>>,
+}
+
+impl Session {
+    fn banner(&self) -> String {
+        self.banner.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
 }
 
 impl Connector {
@@ -90,6 +100,7 @@ impl Connector {
             return Err(dropped(target, Phase::KeyExchange, LinkEnd::Closed));
         };
         let settings = &self.0.settings;
+        let banner = session.banner();
         Ok(Connection {
             host: target.name.clone(),
             user: target.user.clone(),
@@ -98,6 +109,7 @@ impl Connector {
             ended: session.ended,
             host_key,
             identity,
+            banner,
             local,
             peer,
             open_limit: settings.deadlines.open,
@@ -140,8 +152,15 @@ impl Connector {
         let (stream, kill) = KillableStream::new(tcp);
         let (sender, ended) = watch::channel(None);
         let accepted = Arc::new(OnceLock::new());
-        let client =
-            Client { known_hosts, names, port: target.port, accepted: Arc::clone(&accepted), ended: sender };
+        let banner = Arc::new(Mutex::new(String::new()));
+        let client = Client {
+            known_hosts,
+            names,
+            port: target.port,
+            accepted: Arc::clone(&accepted),
+            banner: Arc::clone(&banner),
+            ended: sender,
+        };
         let connecting = connect_stream(Arc::new(config), stream, client);
         tokio::pin!(connecting);
         let result = tokio::select! {
@@ -158,7 +177,7 @@ impl Connector {
                 .map_err(|_| timed_out(target, Phase::KeyExchange, deadlines.key_exchange))?,
         };
         match result {
-            Ok(handle) => Ok(Session { handle, kill, ended, accepted }),
+            Ok(handle) => Ok(Session { handle, kill, ended, accepted, banner }),
             Err(error) => Err(handshake_error(target, &kill, error)),
         }
     }
@@ -169,34 +188,29 @@ impl Connector {
         session: &mut Session,
         identities: Identities,
     ) -> Result<String, ConnectError> {
-        let settings = &self.0.settings;
-        let denied = |methods, tried| ConnectError::AuthDenied {
-            host: target.name.clone(),
-            user: target.user.clone(),
-            methods,
-            tried,
-        };
         if identities.usable.is_empty() {
-            return Err(denied(Vec::new(), identities.unusable));
+            return Err(denied(target, Vec::new(), identities.unusable, String::new()));
         }
+        let settings = &self.0.settings;
         let login = log_in(&mut session.handle, &target.user, identities, settings.agent_socket.as_deref());
         let login = timeout(settings.deadlines.auth, login)
             .await
             .map_err(|_| timed_out(target, Phase::Auth, settings.deadlines.auth))?;
         match login {
             Login::In(identity) => Ok(identity),
-            Login::Denied { methods, tried } => Err(denied(methods, tried)),
+            Login::Denied { methods, tried } => Err(denied(target, methods, tried, session.banner())),
             Login::Gone { tried } => {
                 // The task tells how it ended just before it drops its end of this.
-                let end =
-                    session.ended.wait_for(Option::is_some).await.map(|end| end.clone()).unwrap_or_default();
-                match end.unwrap_or(LinkEnd::Closed) {
-                    LinkEnd::Disconnected { message, .. }
-                        if message.contains("Too many authentication failures") =>
-                    {
-                        Err(denied(Vec::new(), tried))
+                let end = session.ended.wait_for(Option::is_some).await.map(|end| end.clone());
+                match end.unwrap_or_default().unwrap_or(LinkEnd::Closed) {
+                    LinkEnd::Disconnected { message, .. } if message.contains(TOO_MANY) => {
+                        Err(denied(target, Vec::new(), tried, session.banner()))
                     }
-                    end => Err(dropped(target, Phase::Auth, end)),
+                    end => {
+                        let host = target.name.clone();
+                        let banner = session.banner();
+                        Err(ConnectError::Dropped { host, phase: Phase::Auth, end, banner })
+                    }
                 }
             }
         }
@@ -225,8 +239,12 @@ fn names(target: &Target) -> Vec<String> {
     names
 }
 
+fn denied(target: &Target, methods: Vec<String>, tried: Vec<String>, banner: String) -> ConnectError {
+    ConnectError::AuthDenied { host: target.name.clone(), user: target.user.clone(), methods, tried, banner }
+}
+
 fn dropped(target: &Target, phase: Phase, end: LinkEnd) -> ConnectError {
-    ConnectError::Dropped { host: target.name.clone(), phase, end }
+    ConnectError::Dropped { host: target.name.clone(), phase, end, banner: String::new() }
 }
 
 /// What to say when there was no version line, if the server said something else.

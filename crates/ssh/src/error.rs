@@ -129,7 +129,7 @@ pub enum ConnectError {
         refusal: Box<HostKeyRefusal>,
     },
     /// The server refused every identity, or there was none to offer.
-    #[error("log in to {host} as {user}: {}", denied_text(methods, tried))]
+    #[error("log in to {host} as {user}: {}", denied_text(methods, tried, banner))]
     AuthDenied {
         /// The host, as the user knows it.
         host: String,
@@ -139,9 +139,11 @@ pub enum ConnectError {
         methods: Vec<String>,
         /// The identities that were offered, and what became of those that could not be.
         tried: Vec<String>,
+        /// What the server showed meanwhile, nologin's text for example; empty if nothing.
+        banner: String,
     },
     /// The connection ended.
-    #[error("connect to {host}: the connection ended during {phase}: {end}")]
+    #[error("connect to {host}: the connection ended during {phase}: {end}{}", said(banner))]
     Dropped {
         /// The host, as the user knows it.
         host: String,
@@ -149,6 +151,8 @@ pub enum ConnectError {
         phase: Phase,
         /// How it ended.
         end: LinkEnd,
+        /// What the server showed before, nologin's text for example; empty if nothing.
+        banner: String,
     },
 }
 
@@ -314,13 +318,24 @@ fn attempts_text(attempts: &[(SocketAddr, io::Error)]) -> String {
     attempts.iter().map(|(address, error)| format!("{address}: {error}")).collect::<Vec<_>>().join("; ")
 }
 
-fn denied_text(methods: &[String], tried: &[String]) -> String {
+fn denied_text(methods: &[String], tried: &[String], banner: &str) -> String {
     let tried = if tried.is_empty() {
         "no identity to offer".to_owned()
     } else {
         format!("denied; tried {}", tried.join(", "))
     };
-    if methods.is_empty() { tried } else { format!("{tried}; the server offers {}", methods.join(", ")) }
+    let offers = if methods.is_empty() {
+        String::new()
+    } else {
+        format!("; the server offers {}", methods.join(", "))
+    };
+    format!("{tried}{offers}{}", said(banner))
+}
+
+/// The server's own words. They come from outside: no control characters.
+fn said(banner: &str) -> String {
+    let words = banner.split_whitespace().collect::<Vec<_>>().join(" ");
+    if words.is_empty() { words } else { format!("; the server says \"{}\"", words.escape_debug()) }
 }
 
 fn seconds(limit: Duration) -> String {

@@ -4,14 +4,21 @@ use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use crate::error::SshError;
 
 /// What a queued chunk costs beyond its bytes, so that a flood of tiny packets is bounded as well.
 const CHUNK_COST: usize = 64;
+
+/// How long a reader may leave a full queue untouched before the command is ended. The reader is our own code: it
+/// is either busy for an instant (on a loaded machine, behind a fast server) or not reading at all. Meanwhile the
+/// other channels of the connection wait.
+const PATIENCE: Duration = Duration::from_millis(500);
 
 /// A piece of a command's output, or its end.
 #[derive(Clone, PartialEq, Eq)]
@@ -98,6 +105,7 @@ impl ExecStdin {
         }
         let ended = SshError::StdinClosed { reason: "the command has ended" };
         tokio::select! {
+            biased;
             // russh never wakes a writer that waits for the window of a channel which was closed.
             () = self.over.cancelled() => Err(ended),
             written = self.sink.write_all(bytes) => written.map_err(|()| ended),
@@ -110,11 +118,19 @@ impl ExecStdin {
     }
 }
 
+/// What waits to be read.
+#[derive(Debug, Default)]
+struct Unread {
+    bytes: AtomicUsize,
+    /// Notified whenever something was read.
+    taken: Notify,
+}
+
 /// The command's output and its end. Dropping it closes the channel (or kills a local process).
 #[derive(Debug)]
 pub struct ExecOutput {
     chunks: mpsc::UnboundedReceiver<Chunk>,
-    unread: Arc<AtomicUsize>,
+    unread: Arc<Unread>,
 }
 
 impl ExecOutput {
@@ -123,50 +139,54 @@ impl ExecOutput {
     /// Cancel-safe. The order of bytes and status is the server's: read until `None`.
     pub async fn next(&mut self) -> Option<Chunk> {
         let chunk = self.chunks.recv().await?;
-        self.unread.fetch_sub(cost(&chunk), Ordering::AcqRel);
+        self.unread.bytes.fetch_sub(cost(&chunk), Ordering::AcqRel);
+        self.unread.taken.notify_one();
         Some(chunk)
     }
 }
 
-/// The pump's end of the queue. The queue itself is unbounded: the bound is on bytes, and the pump must never wait.
+/// The pump's end of the queue. The queue itself is unbounded: the bound is on bytes.
 #[derive(Debug)]
 pub(crate) struct Queue {
     chunks: mpsc::UnboundedSender<Chunk>,
-    unread: Arc<AtomicUsize>,
+    unread: Arc<Unread>,
     limit: usize,
-    overflowed: bool,
 }
 
 impl Queue {
     pub(crate) fn new(limit: usize) -> (Self, ExecOutput) {
         let (sender, chunks) = mpsc::unbounded_channel();
-        let unread = Arc::new(AtomicUsize::new(0));
+        let unread = Arc::new(Unread::default());
         let output = ExecOutput { chunks, unread: Arc::clone(&unread) };
-        (Self { chunks: sender, unread, limit, overflowed: false }, output)
+        (Self { chunks: sender, unread, limit }, output)
     }
 
-    /// Queues a chunk. False once there was too much: the command has to be ended, and bytes are thrown away.
-    pub(crate) fn push(&mut self, chunk: Chunk) -> bool {
-        let is_bytes = matches!(chunk, Chunk::Stdout(_) | Chunk::Stderr(_));
-        if self.overflowed && is_bytes {
-            return false;
-        }
-        let cost = cost(&chunk);
-        if is_bytes && self.unread.load(Ordering::Acquire).saturating_add(cost) > self.limit {
-            self.overflowed = true;
-            self.send(Chunk::Overflow);
-            return false;
-        }
-        self.send(chunk);
-        true
+    /// Queues output, waiting for [`PATIENCE`] if there is no room. False when it did not fit: the reader is
+    /// told, and the command has to be ended.
+    pub(crate) async fn push(&self, chunk: Chunk) -> bool {
+        let fits = tokio::select! {
+            biased;
+            () = self.room(cost(&chunk)) => true,
+            () = self.abandoned() => false,
+            () = sleep(PATIENCE) => false,
+        };
+        self.send(if fits { chunk } else { Chunk::Overflow });
+        fits
     }
 
-    fn send(&self, chunk: Chunk) {
+    /// Queues news about the command's end, for which there is always room.
+    pub(crate) fn send(&self, chunk: Chunk) {
         let cost = cost(&chunk);
-        self.unread.fetch_add(cost, Ordering::AcqRel);
-        // A reader that is gone has closed the channel already; the rest is only drained.
+        self.unread.bytes.fetch_add(cost, Ordering::AcqRel);
+        // A reader that is gone has closed the channel already.
         if self.chunks.send(chunk).is_err() {
-            self.unread.fetch_sub(cost, Ordering::AcqRel);
+            self.unread.bytes.fetch_sub(cost, Ordering::AcqRel);
+        }
+    }
+
+    async fn room(&self, wanted: usize) {
+        while self.unread.bytes.load(Ordering::Acquire).saturating_add(wanted) > self.limit {
+            self.unread.taken.notified().await;
         }
     }
 

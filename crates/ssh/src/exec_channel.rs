@@ -21,9 +21,9 @@ pub(crate) fn start(reader: ChannelReadHalf, writer: ChannelWriteHalf<Msg>, unre
     let writer = Arc::new(writer);
     let (queue, output) = Queue::new(unread_limit);
     let (eof, eof_wanted) = oneshot::channel();
-    let close = CancellationToken::new();
+    let (close, close_wanted) = oneshot::channel();
     let over = CancellationToken::new();
-    tokio::spawn(steer(Arc::clone(&writer), eof_wanted, close.clone(), over.clone()));
+    tokio::spawn(steer(Arc::clone(&writer), eof_wanted, close_wanted));
     tokio::spawn(pump(reader, queue, close, over.clone()));
     Exec { stdin: ExecStdin::new(Box::new(ChannelSink(writer)), eof, over), output }
 }
@@ -36,30 +36,34 @@ impl Sink for ChannelSink {
     }
 }
 
-/// Sends end of file and close when they are wanted. Failures mean that the link is gone.
+/// Sends end of file and close when they are wanted; ends with the pump. Failures mean that the link is gone.
 async fn steer(
     writer: Arc<ChannelWriteHalf<Msg>>,
     eof_wanted: oneshot::Receiver<()>,
-    close: CancellationToken,
-    over: CancellationToken,
+    mut close_wanted: oneshot::Receiver<()>,
 ) {
-    tokio::select! {
-        // The answer does not matter: the sender is dropped to ask for it.
-        _ = eof_wanted => { let _ = writer.eof().await; }
-        () = close.cancelled() => {}
-        () = over.cancelled() => return,
-    }
-    tokio::select! {
-        () = close.cancelled() => { let _ = writer.close().await; }
-        () = over.cancelled() => {}
+    let finish = tokio::select! {
+        finish = &mut close_wanted => finish,
+        // Whether it was fired or dropped does not matter.
+        _ = eof_wanted => {
+            let _ = writer.eof().await;
+            close_wanted.await
+        }
+    };
+    // A pump that ends without a word has seen the channel closed by the other side.
+    if finish.is_ok() {
+        let _ = writer.close().await;
     }
 }
 
-/// Takes everything the channel brings, until it is closed.
+/// Takes everything the channel brings until it is closed, or until we want it closed.
+///
+/// Once we close a channel russh forgets it and tells us nothing more about it, not even its end. So there is
+/// nothing left to wait for: with our half of the queue gone, late data is thrown away without stalling anyone.
 async fn pump(
     mut reader: ChannelReadHalf,
-    mut queue: Queue,
-    close: CancellationToken,
+    queue: Queue,
+    close: oneshot::Sender<()>,
     over: CancellationToken,
 ) {
     // Whatever ends the pump ends a waiting writer as well.
@@ -67,30 +71,40 @@ async fn pump(
     loop {
         let message = tokio::select! {
             message = reader.wait() => message,
-            () = queue.abandoned(), if !close.is_cancelled() => {
-                close.cancel();
-                continue;
-            }
+            () = queue.abandoned() => break,
         };
         let Some(message) = message else {
-            queue.push(Chunk::Lost);
+            queue.send(Chunk::Lost);
             return;
         };
-        let chunk = match message {
+        let go_on = match message {
             ChannelMsg::Close => return,
-            ChannelMsg::Data { data } => Chunk::Stdout(data.into()),
-            ChannelMsg::ExtendedData { data, ext: STDERR } => Chunk::Stderr(data.into()),
-            ChannelMsg::ExitStatus { exit_status } => Chunk::Exit(exit_status),
-            ChannelMsg::ExitSignal { signal_name, .. } => Chunk::Signal(signal(&signal_name)),
-            ChannelMsg::Failure => {
-                close.cancel();
-                Chunk::Refused
-            }
-            _ => continue,
+            ChannelMsg::Data { data } => queue.push(Chunk::Stdout(data.into())).await,
+            ChannelMsg::ExtendedData { data, ext: STDERR } => queue.push(Chunk::Stderr(data.into())).await,
+            other => match news(other) {
+                Some(chunk) => {
+                    let refused = chunk == Chunk::Refused;
+                    queue.send(chunk);
+                    !refused
+                }
+                None => true,
+            },
         };
-        if !queue.push(chunk) {
-            close.cancel();
+        if !go_on {
+            break;
         }
+    }
+    // The steerer lives as long as we do.
+    let _ = close.send(());
+}
+
+/// What a message tells about the command's end, if anything.
+fn news(message: ChannelMsg) -> Option<Chunk> {
+    match message {
+        ChannelMsg::ExitStatus { exit_status } => Some(Chunk::Exit(exit_status)),
+        ChannelMsg::ExitSignal { signal_name, .. } => Some(Chunk::Signal(signal(&signal_name))),
+        ChannelMsg::Failure => Some(Chunk::Refused),
+        _ => None,
     }
 }
 

@@ -84,7 +84,7 @@ async fn feed<W: AsyncWrite + Unpin>(
     }
 }
 
-async fn pump<O, E>(mut child: Child, mut stdout: O, mut stderr: E, mut queue: Queue, over: CancellationToken)
+async fn pump<O, E>(mut child: Child, mut stdout: O, mut stderr: E, queue: Queue, over: CancellationToken)
 where
     O: AsyncRead + Unpin,
     E: AsyncRead + Unpin,
@@ -98,7 +98,9 @@ where
             read = stdout.read(&mut out), if out_open => block(read, &out, &mut out_open).map(Chunk::Stdout),
             read = stderr.read(&mut err), if err_open => block(read, &err, &mut err_open).map(Chunk::Stderr),
         };
-        if chunk.is_some_and(|chunk| !queue.push(chunk)) {
+        if let Some(chunk) = chunk
+            && !queue.push(chunk).await
+        {
             break;
         }
     }
@@ -113,7 +115,7 @@ where
             child.wait().await
         }
     };
-    queue.push(status.map_or(Chunk::Lost, end));
+    queue.send(status.map_or(Chunk::Lost, end));
 }
 
 /// What a read brought; an end or an error closes that stream.

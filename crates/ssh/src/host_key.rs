@@ -131,3 +131,26 @@ impl fmt::Display for HostKeyRefusal {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_fingerprint_is_ssh_keygens() {
+        // Made and printed by OpenSSH 9.2p1's ssh-keygen.
+        let text = "AAAAC3NzaC1lZDI1NTE5AAAAILq20AEads2D1+3gvt1XDLAW9cZonEFSZDl6bXDmaxBs";
+        let key = HostKey::from_blob(BASE64.decode(text.as_bytes()).unwrap()).unwrap();
+        assert_eq!(key.to_string(), "ssh-ed25519 SHA256:rvfWuezNQiIeC7MtLurWLN8WhLPeaQpGwNcPqJ/oDBk");
+        assert_eq!(key.to_openssh(), format!("ssh-ed25519 {text}"));
+    }
+
+    #[test]
+    fn damaged_blobs_are_no_keys() {
+        for blob in
+            [&b""[..], b"\0\0", b"\0\0\0\x05abc", b"\0\0\0\0", b"\xff\xff\xff\xffssh", b"\0\0\0\x03a b"]
+        {
+            assert_eq!(HostKey::from_blob(blob.to_vec()), None);
+        }
+    }
+}

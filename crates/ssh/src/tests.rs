@@ -1,1 +1,63 @@
+//! The client against real servers: OpenSSH's sshd, and some that stall or talk nonsense.
 
+mod exec;
+mod local;
+mod login;
+mod sshd;
+mod stall;
+mod trust;
+
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
+use std::time::Duration;
+
+use russh::keys::key::safe_rng;
+use russh::keys::ssh_key::{Algorithm, LineEnding, PrivateKey};
+
+use crate::{Chunk, ExecOutput};
+
+/// Everything a command said, and how it ended.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Heard {
+    stdout: Vec<u8>,
+    stderr: Vec<u8>,
+    ends: Vec<Chunk>,
+}
+
+async fn hear(output: &mut ExecOutput) -> Heard {
+    let mut heard = Heard::default();
+    while let Some(chunk) = output.next().await {
+        match chunk {
+            Chunk::Stdout(bytes) => heard.stdout.extend(bytes),
+            Chunk::Stderr(bytes) => heard.stderr.extend(bytes),
+            end => heard.ends.push(end),
+        }
+    }
+    heard
+}
+
+fn new_key(algorithm: Algorithm) -> PrivateKey {
+    PrivateKey::random(&mut safe_rng(), algorithm).unwrap()
+}
+
+fn write_file(path: &Path, text: &str, mode: u32) {
+    let mut open = std::fs::OpenOptions::new();
+    let mut file = open.write(true).create(true).truncate(true).mode(mode).open(path).unwrap();
+    file.write_all(text.as_bytes()).unwrap();
+}
+
+fn write_key(path: &Path, key: &PrivateKey, mode: u32) {
+    write_file(path, &key.to_openssh(LineEnding::LF).unwrap(), mode);
+}
+
+/// Waits for something that happens elsewhere and announces itself to nobody.
+async fn eventually(what: &str, mut happened: impl FnMut() -> bool) {
+    for _ in 0..1000 {
+        if happened() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("{what} did not happen within 10 s");
+}
