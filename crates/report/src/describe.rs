@@ -49,7 +49,7 @@ pub(crate) fn describe(event: &Event, state: &RunState, style: &Style) -> Line {
     let (importance, tone, word, text) = of_run(event, state, style)
         .or_else(|| of_contact(event, state))
         .or_else(|| of_step(event))
-        .or_else(|| of_window(event, style))
+        .or_else(|| of_window(event, state, style))
         .unwrap_or((NOTABLE, Tone::Caution, "unknown", "an event that a later version wrote".into()));
     Line { importance, tone, host: event.kind.host().cloned(), word, text: printable(&text) }
 }
@@ -65,7 +65,7 @@ fn of_run(event: &Event, state: &RunState, style: &Style) -> Option<Said> {
                 ControllerMode::Cancel => "to cancel it",
                 ControllerMode::Follow => "to follow it",
             };
-            (NOTABLE, Tone::Plain, "taken", format!("over by {by} {purpose} (epoch {epoch})"))
+            (NOTABLE, Tone::Plain, "taken over", format!("by {by} {purpose} (epoch {epoch})"))
         }
         EventKind::LocalStarted { step, when } => {
             let when = match when {
@@ -78,7 +78,7 @@ fn of_run(event: &Event, state: &RunState, style: &Style) -> Option<Said> {
         EventKind::Gated { reason, .. } => (PROBLEM, Tone::Bad, "stopped", reason.clone()),
         EventKind::CancelRequested { by, reason, hosts } => {
             let scope = if hosts.is_empty() { "all hosts".to_owned() } else { style.fold(hosts) };
-            (NOTABLE, Tone::Caution, "cancel", format!("of {scope} asked for by {by}{}", because(reason)))
+            (NOTABLE, Tone::Caution, "cancel", format!("of {scope}, asked for by {by}{}", because(reason)))
         }
         EventKind::RunFinished { verdict } => {
             (DETAIL, Tone::Plain, "finished", verdict_word(*verdict).into())
@@ -113,7 +113,11 @@ fn of_contact(event: &Event, state: &RunState) -> Option<Said> {
             };
             (importance, tone, word, found(finding))
         }
-        EventKind::Refused { error, .. } => (PROBLEM, Tone::Bad, "refused", failed(error)),
+        EventKind::Refused { host, error } => {
+            // The gate's own line, just before, said it already.
+            let importance = if is_found(state, host, error) { DETAIL } else { PROBLEM };
+            (importance, Tone::Bad, "refused", failed(error))
+        }
         EventKind::HostLost { host, during, effect, error } => {
             let phase = state.hosts.get(host).map(|h| &h.phase);
             lost(phase, during.as_ref(), *effect, error)
@@ -161,7 +165,7 @@ fn of_step(event: &Event) -> Option<Said> {
     })
 }
 
-fn of_window(event: &Event, style: &Style) -> Option<Said> {
+fn of_window(event: &Event, state: &RunState, style: &Style) -> Option<Said> {
     Some(match &event.kind {
         EventKind::Armed { ends_with, fires, cancel_script, .. } => {
             let when = style.when(*fires, event.at);
@@ -180,8 +184,18 @@ fn of_window(event: &Event, style: &Style) -> Option<Said> {
             (NOTABLE, Tone::Good, "settled", format!("back, boot id {} -> {}", short(before), short(after)))
         }
         EventKind::NeverBack { error, .. } => (PROBLEM, Tone::Bad, "never back", failed(error)),
-        EventKind::HostDone { .. } => (NOTABLE, Tone::Good, "done", "nothing is armed".into()),
+        EventKind::HostDone { .. } => match state.mode {
+            Mode::DryRun => (DETAIL, Tone::Good, "done", "nothing was changed".into()),
+            Mode::Apply => (NOTABLE, Tone::Good, "done", "nothing is armed".into()),
+        },
         _ => return None,
+    })
+}
+
+/// Whether a gate's finding says the same as the refusal.
+pub(crate) fn is_found(state: &RunState, host: &HostName, error: &Failure) -> bool {
+    state.hosts.get(host).is_some_and(|h| {
+        h.findings.iter().any(|f| f.severity == Severity::Refuse && error.text.contains(&f.text))
     })
 }
 

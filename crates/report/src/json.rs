@@ -39,3 +39,28 @@ impl Reporter for Json {
         self.sink.error()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture::{Page, cancelled};
+
+    #[test]
+    fn every_line_is_the_event() {
+        let story = cancelled();
+        let (page, pen) = Page::new();
+        story.play(&mut Json::new(pen));
+        let read: Vec<Event> = page.text().lines().map(|l| serde_json::from_str(l).unwrap()).collect();
+        let told: Vec<Event> = story.told.into_iter().map(|(event, _)| event).collect();
+        assert_eq!(read, told);
+    }
+
+    #[test]
+    fn a_kind_of_a_later_version_keeps_its_fields() {
+        let line =
+            r#"{"v":1,"run":"r1","seq":7,"at":"2026-11-22T13:00:10Z","kind":"moon_phase","full":true}"#;
+        let (page, pen) = Page::new();
+        Json::new(pen).raw(line);
+        assert_eq!(page.text(), format!("{line}\n"));
+    }
+}

@@ -138,3 +138,59 @@ pub fn playbooks(rows: &[PlaybookRow]) -> String {
     let rows: Vec<_> = rows.iter().map(cells).collect();
     table(["PLAYBOOK", "WINDOW", "ORIGIN", "DESCRIPTION"], &rows)
 }
+
+#[cfg(test)]
+mod tests {
+    use pipedown_model::Become;
+
+    use super::*;
+    use crate::fixture::{at, cancelled, dry, host, mixed, style};
+
+    #[test]
+    fn the_table_of_runs() {
+        let now = at("2026-11-22T16:45:00Z");
+        let rows: Vec<RunRow> =
+            [mixed(), dry(), cancelled()].iter().map(|story| RunRow::new(story.state(), now)).collect();
+        insta::assert_snapshot!(runs(&rows, now, &style()));
+        insta::assert_json_snapshot!(rows[0]);
+    }
+
+    #[test]
+    fn the_table_of_hosts() {
+        let row = |name: &str, address: &str, port, r#become| HostRow {
+            host: host(name),
+            target: Target {
+                address: address.into(),
+                port,
+                user: "ops".into(),
+                identity_files: Vec::new(),
+                known_hosts: Vec::new(),
+                r#become,
+            },
+            zone: "Europe/Paris".into(),
+            groups: vec!["login".into(), "debian".into()],
+        };
+        let rows = [
+            row("login01", "login01.example.org", 22, Become::Sudo),
+            row("login02", "2001:db8::2", 2222, Become::None),
+            row("login03", "192.0.2.3", 2222, Become::Doas),
+        ];
+        insta::assert_snapshot!(hosts(&rows));
+        insta::assert_json_snapshot!(rows[0]);
+    }
+
+    #[test]
+    fn the_table_of_playbooks() {
+        let row = |name: &str, window: &str, description: &str| PlaybookRow {
+            name: name.into(),
+            window: window.into(),
+            origin: "built in".into(),
+            description: description.into(),
+        };
+        let rows = [
+            row("graceful-shutdown", "required", "Tells users, keeps new logins out, powers off on time"),
+            row("announce", "optional", "Tells users something"),
+        ];
+        insta::assert_snapshot!(playbooks(&rows));
+    }
+}

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use chrono::{DateTime, Utc};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
-use pipedown_model::{Event, EventKind, HostName, HostPhase, Mode, RunState};
+use pipedown_model::{Event, EventKind, HostName, HostPhase, RunState};
 
 use crate::plain::Layout;
 use crate::printable::printable;
@@ -56,29 +56,33 @@ impl Live {
         }
     }
 
-    /// Keeps the counts by one host's change, however large the fleet.
+    /// Keeps the counts by one host's change, however large the fleet. Hosts at work count nowhere.
     fn count(&mut self, host: &HostName, state: &RunState) {
-        let Some(now) = state.hosts.get(host).map(|h| Standing::of(h, state.mode)) else {
+        let Some(entry) = state.hosts.get(host) else {
             return;
         };
-        let before = self.standings.insert(host.clone(), now);
+        let at_work = matches!(
+            entry.phase,
+            HostPhase::Waiting | HostPhase::Ready | HostPhase::Working { .. } | HostPhase::Undoing
+        );
+        let before = if at_work {
+            self.standings.remove(host)
+        } else {
+            let standing = Standing::of(entry, state.mode);
+            *self.counts.entry(standing).or_default() += 1;
+            self.standings.insert(host.clone(), standing)
+        };
         if let Some(n) = before.and_then(|b| self.counts.get_mut(&b)) {
             *n = n.saturating_sub(1);
         }
-        *self.counts.entry(now).or_default() += 1;
     }
 
     fn draw_overall(&mut self, state: &RunState) {
-        let at_rest =
-            |(standing, n): (&Standing, &usize)| if is_at_rest(*standing, state.mode) { *n } else { 0 };
-        let resting: usize = self.counts.iter().map(at_rest).sum();
-        let busy =
-            self.busy.keys().filter(|h| self.standings.get(*h).is_some_and(|s| is_at_rest(*s, state.mode)));
-        let position = resting.saturating_sub(busy.count());
+        let watched = self.busy.keys().filter(|h| self.standings.contains_key(*h)).count();
         self.overall.set_length(state.hosts.len() as u64);
-        self.overall.set_position(position as u64);
+        self.overall.set_position(self.standings.len().saturating_sub(watched) as u64);
         let hidden = self.busy.values().filter(|b| b.bar.is_none()).count();
-        let counted = self.counts.iter().filter(|(s, n)| **n > 0 && is_at_rest(**s, state.mode));
+        let counted = self.counts.iter().filter(|(_, n)| **n > 0);
         let mut parts: Vec<String> = counted.map(|(s, n)| format!("{n} {}", s.label())).collect();
         if hidden > 0 {
             parts.push(format!("{hidden} more at work"));
@@ -161,10 +165,6 @@ impl Reporter for Live {
     }
 }
 
-fn is_at_rest(standing: Standing, mode: Mode) -> bool {
-    standing.is_at_rest() || (mode == Mode::DryRun && standing > Standing::Untouched)
-}
-
 /// What a busy host is doing; none for one at rest.
 fn doing(phase: &HostPhase, event: &Event, zone: chrono_tz::Tz) -> Option<String> {
     let text = match (phase, &event.kind) {
@@ -190,4 +190,90 @@ fn bar_style(template: &str) -> ProgressStyle {
         .unwrap_or_else(|_| ProgressStyle::default_bar())
         .progress_chars("=> ")
         .tick_chars("|/-\\ ")
+}
+
+#[cfg(test)]
+mod tests {
+    use indicatif::InMemoryTerm;
+    use pipedown_model::{Mode, StepId};
+
+    use super::*;
+    use crate::Verbosity;
+    use crate::fixture::{Story, followed, host, mixed, style};
+
+    fn live(rows: u16) -> (InMemoryTerm, Live) {
+        let term = InMemoryTerm::new(rows, 100);
+        // Without a rate limit every change is drawn, so that what is seen does not depend on time.
+        let target = ProgressDrawTarget::term_like(Box::new(term.clone()));
+        (term, Live::new(target, style()))
+    }
+
+    fn tell(live: &mut Live, story: &Story) {
+        for (event, state) in &story.told {
+            live.event(event, state);
+        }
+        live.tick();
+    }
+
+    #[test]
+    fn busy_hosts_have_a_line_and_finished_ones_stand_above() {
+        let mut story = Story::begin(Mode::Apply, &["login01", "login02", "login03", "login04"]);
+        story.arm("login01");
+        story.connect("login02");
+        story.push(EventKind::StepStarted { host: host("login02"), step: StepId::arm(), attempt: 1 });
+        story.connect("login03");
+        let (term, mut live) = live(24);
+        tell(&mut live, &story);
+        insta::assert_snapshot!(term.contents());
+    }
+
+    #[test]
+    fn the_end_clears_the_bars_and_leaves_the_report() {
+        let (term, mut live) = live(80);
+        mixed().play(&mut live);
+        insta::assert_snapshot!(term.contents());
+    }
+
+    #[test]
+    fn a_followed_window_moves_from_going_to_settled() {
+        let (term, mut live) = live(40);
+        tell(&mut live, &followed());
+        insta::assert_snapshot!(term.contents());
+    }
+
+    #[test]
+    fn more_busy_hosts_than_rows_are_counted() {
+        let names: Vec<String> = (1..=15).map(|n| format!("n{n:02}")).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let mut story = Story::begin(Mode::Apply, &names);
+        for name in &names {
+            story.connect(name);
+        }
+        let (term, mut live) = live(24);
+        live.layout.style.verbosity = Verbosity::Quiet;
+        tell(&mut live, &story);
+
+        insta::assert_snapshot!(term.contents());
+    }
+
+    #[test]
+    fn a_place_that_becomes_free_is_given_to_the_next() {
+        let names: Vec<String> = (1..=13).map(|n| format!("n{n:02}")).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let mut story = Story::begin(Mode::Apply, &names);
+        for name in &names {
+            story.connect(name);
+        }
+        story.push(EventKind::StepStarted { host: host("n01"), step: StepId::arm(), attempt: 1 });
+        let outcome = pipedown_model::Outcome::Unchanged;
+        story.push(EventKind::StepFinished { host: host("n01"), step: StepId::arm(), outcome });
+        story.push(crate::fixture::armed("n01", pipedown_model::ShutdownHow::Halt));
+        let (term, mut live) = live(24);
+        live.layout.style.verbosity = Verbosity::Quiet;
+        tell(&mut live, &story);
+        let shown = term.contents();
+        assert!(shown.contains("n13  checking"), "{shown}");
+        assert!(!shown.contains("n01"), "{shown}");
+        assert!(!shown.contains("more at work"), "{shown}");
+    }
 }

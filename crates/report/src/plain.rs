@@ -88,3 +88,65 @@ impl Layout {
         format!("{host}  {word}  {}", line.text)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture::{Page, Story, cancelled, dry, followed, mixed, style};
+    use crate::{Colour, Verbosity};
+
+    fn shown(story: &Story, style: Style) -> String {
+        let (page, pen) = Page::new();
+        story.play(&mut Plain::new(pen, style));
+        page.text()
+    }
+
+    #[test]
+    fn a_run_that_meets_everything() {
+        insta::assert_snapshot!(shown(&mixed(), style()));
+    }
+
+    #[test]
+    fn quiet_shows_problems_and_the_end() {
+        insta::assert_snapshot!(shown(&mixed(), Style { verbosity: Verbosity::Quiet, ..style() }));
+    }
+
+    #[test]
+    fn verbose_shows_steps_and_every_verdict() {
+        insta::assert_snapshot!(shown(&mixed(), Style { verbosity: Verbosity::Verbose, ..style() }));
+    }
+
+    #[test]
+    fn a_dry_run_shows_what_would_change_and_what_the_gates_say() {
+        insta::assert_snapshot!(shown(&dry(), style()));
+    }
+
+    #[test]
+    fn a_cancel_names_in_capitals_what_it_could_not_reach() {
+        insta::assert_snapshot!(shown(&cancelled(), Style { stamp: Stamp::On, ..style() }));
+    }
+
+    #[test]
+    fn a_followed_window_shows_who_went_and_who_came_back() {
+        let mut story = followed();
+        insta::assert_snapshot!(shown(story.end(), style()));
+    }
+
+    #[test]
+    fn colours_are_escape_sequences_only_when_asked_for() {
+        let plain = shown(&mixed(), style());
+        let coloured = shown(&mixed(), Style { colour: Colour::On, ..style() });
+        assert!(!plain.contains('\u{1b}'));
+        assert!(coloured.contains("\u{1b}[32marmed"));
+        assert_eq!(console::strip_ansi_codes(&coloured), plain);
+    }
+
+    #[test]
+    fn a_broken_stream_is_kept_and_not_fatal() {
+        let (page, pen) = Page::new();
+        drop(page);
+        let mut plain = Plain::new(pen, style());
+        mixed().play(&mut plain);
+        assert!(matches!(plain.error(), Some(ReportError::Write(_))));
+    }
+}

@@ -1,8 +1,8 @@
 //! What went wrong, said once for all hosts that it happened to.
 
 use pipedown_model::{
-    Effect, Failure, FailureClass, HostName, HostPhase, HostState, Mode, Outcome, RunState, Severity,
-    StepRecord,
+    Effect, Failure, FailureClass, Finding, HostName, HostPhase, HostState, Mode, Outcome, RunState,
+    Severity, StepRecord,
 };
 
 use crate::Style;
@@ -104,6 +104,10 @@ fn of_host(host: &HostState, mode: Mode) -> Vec<Problem> {
     if !standing.is_problem() {
         return went_on(host);
     }
+    if standing == Standing::Refused && mode == Mode::DryRun && refusals(host).next().is_some() {
+        // The host's own block of the dry run has the gates' verdicts and hints.
+        return Vec::new();
+    }
     let mut found: Vec<Problem> = Vec::new();
     match (unknown(host), &host.error) {
         (None, None) => {}
@@ -116,7 +120,8 @@ fn of_host(host: &HostState, mode: Mode) -> Vec<Problem> {
         }
     }
     if standing == Standing::Refused {
-        found.extend(refusals(host));
+        let said = host.error.as_ref().map(|e| e.text.as_str()).unwrap_or_default();
+        found.extend(refusals(host).filter(|f| !said.contains(&f.text)).map(of_finding));
     }
     found
 }
@@ -143,15 +148,16 @@ fn unknown(host: &HostState) -> Option<String> {
     }
 }
 
-/// The findings behind a refusal, unless its own text says the same.
-fn refusals(host: &HostState) -> impl Iterator<Item = Problem> {
-    let said = host.error.as_ref().map(|e| e.text.as_str()).unwrap_or_default();
-    let new = move |text: &str| !said.contains(text);
-    host.findings.iter().filter(move |f| f.severity == Severity::Refuse && new(&f.text)).map(|f| Problem {
+fn refusals(host: &HostState) -> impl Iterator<Item = &Finding> {
+    host.findings.iter().filter(|f| f.severity == Severity::Refuse)
+}
+
+fn of_finding(finding: &Finding) -> Problem {
+    Problem {
         section: Section::Standing(Standing::Refused),
-        text: format!("{}: {}", gate(f.code), f.text),
-        hint: f.hint.clone(),
-    })
+        text: format!("{}: {}", gate(finding.code), finding.text),
+        hint: finding.hint.clone(),
+    }
 }
 
 fn went_on(host: &HostState) -> Vec<Problem> {

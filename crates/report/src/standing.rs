@@ -110,11 +110,6 @@ impl Standing {
     pub(crate) fn may_resume(self) -> bool {
         self.is_problem() && !matches!(self, Self::StillGoingDown | Self::StillArmed | Self::NeverBack)
     }
-
-    /// Whether the host needs no more work of this process.
-    pub(crate) fn is_at_rest(self) -> bool {
-        !matches!(self, Self::Untouched | Self::Unfinished | Self::Unchanged | Self::WouldChange)
-    }
 }
 
 fn has_changed(host: &HostState) -> bool {

@@ -192,3 +192,71 @@ fn counts(rows: &[StatusRow], style: &Style) -> String {
         counts.iter().map(|(s, n)| format!("{n} {}", style.paint(tone(*s), s.word()))).collect();
     format!("\n{}\n", parts.join(", "))
 }
+
+#[cfg(test)]
+mod tests {
+    use pipedown_model::{Failure, HostFacts, RunId, ScheduleSeen};
+
+    use super::*;
+    use crate::fixture::{at, facts, host, no_connection, nologin, run, seen_window, session, style, window};
+
+    fn with(name: &str, change: impl FnOnce(&mut HostFacts)) -> (HostName, Result<HostFacts, Failure>) {
+        let mut facts = facts(name);
+        facts.window = Some(seen_window());
+        change(&mut facts);
+        (host(name), Ok(facts))
+    }
+
+    fn rows(asked: Option<&RunId>) -> Vec<StatusRow> {
+        let other = RunId::new("20261121-other1").unwrap();
+        let answers = [
+            with("login01", |f| f.nologin = Some(nologin(true, "going down at 18:00"))),
+            with("login02", |f| f.nologin = Some(nologin(true, "going down at 18:00"))),
+            with("login03", |f| f.window.as_mut().unwrap().lost = true),
+            with("login04", |f| f.window.as_mut().unwrap().alive = false),
+            with("login05", |f| f.now = window() + TimeDelta::seconds(4)),
+            with("login06", |f| f.now = window() + TimeDelta::hours(1)),
+            with("login07", |f| {
+                f.window = None;
+                f.sessions = vec![session("käthe\u{1b}]0;x", None, SessionClass::Terminal, "")];
+                f.nologin = Some(nologin(false, "disk swap until 5pm"));
+                f.schedule = Some(ScheduleSeen {
+                    at: Some(at("2026-11-22T20:00:00Z")),
+                    mode: "reboot".into(),
+                    by: "logind".into(),
+                });
+            }),
+            with("login08", |f| {
+                f.window.as_mut().unwrap().run = other;
+                f.zone = "-0500".into();
+                f.sessions_unreadable = true;
+            }),
+            (host("login09"), Err(no_connection("login09"))),
+        ];
+        answers.into_iter().map(|(host, answer)| StatusRow::new(host, answer, asked)).collect()
+    }
+
+    #[test]
+    fn a_row_for_every_host() {
+        insta::assert_snapshot!(status(&rows(Some(&run())), Folding::PerHost, &style()));
+    }
+
+    #[test]
+    fn a_row_for_every_answer() {
+        insta::assert_snapshot!(status(&rows(None)[..3], Folding::Identical, &style()));
+    }
+
+    #[test]
+    fn the_json_form() {
+        let rows = rows(Some(&run()));
+        insta::assert_json_snapshot!([&rows[0], &rows[8]]);
+    }
+
+    #[test]
+    fn hosts_of_which_nothing_is_known_are_never_shown_as_free() {
+        let rows = rows(None);
+        assert_eq!(rows[8].state, WindowState::Unknown);
+        assert_eq!(rows[8].sessions, None);
+        assert_eq!(rows[7].sessions, None);
+    }
+}

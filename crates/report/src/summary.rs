@@ -30,7 +30,7 @@ pub fn summary(state: &RunState, now: DateTime<Utc>, style: &Style) -> String {
     text.push_str(&problems(state, style));
     text.push_str(&on_controller(state));
     text.push_str(&next_steps(state, now, style));
-    text.push_str(&verdict(state, &tally, style));
+    text.push_str(&verdict(state, &tally, now, style));
     text
 }
 
@@ -83,7 +83,7 @@ fn when(
         (Some(first), Some(last)) if first != last => {
             format!("{ending} {} to {}", clock(*first, now, style.zone), clock(*last, now, style.zone))
         }
-        (Some(only), _) if *only <= now && standing != Standing::Armed => {
+        (Some(only), _) if *only <= now => {
             format!("{ending} {}: its time has passed, not known whether it fired", style.when(*only, now))
         }
         (Some(only), _) => format!("{ending} {}", style.when(*only, now)),
@@ -91,7 +91,7 @@ fn when(
     }
 }
 
-fn verdict(state: &RunState, tally: &Tally<'_>, style: &Style) -> String {
+fn verdict(state: &RunState, tally: &Tally<'_>, now: DateTime<Utc>, style: &Style) -> String {
     let number =
         |wanted: &[Standing]| -> usize { wanted.iter().filter_map(|s| tally.get(s)).map(Vec::len).sum() };
     let hosts = |n: usize| count(n, "host", "hosts");
@@ -101,13 +101,7 @@ fn verdict(state: &RunState, tally: &Tally<'_>, style: &Style) -> String {
         None => (Tone::Bad, "unfinished: the process that worked on this run did not end it".to_owned()),
         Some(_) if state.mode == Mode::DryRun => dry_verdict(number(&[Standing::WouldChange]), problems, all),
         Some(Verdict::Clean) => (Tone::Good, "done: read back on every host; nothing is armed".into()),
-        Some(Verdict::Armed) => (
-            Tone::Good,
-            format!(
-                "armed: {} will go on alone; this controller may leave",
-                hosts(number(&[Standing::Armed]))
-            ),
-        ),
+        Some(Verdict::Armed) => armed_verdict(state, now),
         Some(Verdict::Cancelled) => {
             let n = number(&[Standing::Cancelled, Standing::TakenBack]);
             (Tone::Good, format!("cancelled: taken back on {} and read back; nothing is armed", hosts(n)))
@@ -119,7 +113,7 @@ fn verdict(state: &RunState, tally: &Tally<'_>, style: &Style) -> String {
         Some(Verdict::NeedsAttention) => {
             let still = number(&[Standing::StillGoingDown, Standing::StillArmed]);
             let unknown = number(&[Standing::Unknown]);
-            (Tone::Bad, attention(still, unknown))
+            (Tone::Bad, attention(still, unknown, problems - still - unknown))
         }
         Some(Verdict::Stopped) => {
             let why = state.gate.as_deref().unwrap_or("a gate closed");
@@ -127,6 +121,29 @@ fn verdict(state: &RunState, tally: &Tally<'_>, style: &Style) -> String {
         }
     };
     format!("\n{}\n", style.paint(tone, &text))
+}
+
+/// Read later, a run that ended armed says nothing of what its hosts did then.
+fn armed_verdict(state: &RunState, now: DateTime<Utc>) -> (Tone, String) {
+    let fires = state.hosts.values().filter_map(|h| match h.phase {
+        HostPhase::Armed { fires, .. } => Some(fires),
+        _ => None,
+    });
+    let (passed, ahead): (Vec<_>, Vec<_>) = fires.partition(|t| *t <= now);
+    let hosts = |n: usize| count(n, "host", "hosts");
+    match (passed.len(), ahead.len()) {
+        (0, n) => {
+            let they = if n == 1 { "goes" } else { "go" };
+            (Tone::Good, format!("armed: {} {they} on alone; this controller may leave", hosts(n)))
+        }
+        (n, _) => {
+            let asks = format!("`pipedown status {}` asks them", state.run);
+            (
+                Tone::Caution,
+                format!("armed: the time of {} has passed, not known what came of it; {asks}", hosts(n)),
+            )
+        }
+    }
 }
 
 fn dry_verdict(would_change: usize, problems: usize, all: usize) -> (Tone, String) {
@@ -139,7 +156,7 @@ fn dry_verdict(would_change: usize, problems: usize, all: usize) -> (Tone, Strin
     }
 }
 
-fn attention(still: usize, unknown: usize) -> String {
+fn attention(still: usize, unknown: usize, others: usize) -> String {
     let hosts = |n: usize| count(n, "host", "hosts");
     let mut parts = Vec::new();
     if still > 0 {
@@ -147,6 +164,9 @@ fn attention(still: usize, unknown: usize) -> String {
     }
     if unknown > 0 {
         parts.push(format!("not known what happened on {}", hosts(unknown)));
+    }
+    if others > 0 {
+        parts.push(format!("{} not where asked for", count(others, "other host is", "other hosts are")));
     }
     if parts.is_empty() {
         parts.push("see above".into());
@@ -156,4 +176,95 @@ fn attention(still: usize, unknown: usize) -> String {
 
 fn are(n: usize) -> &'static str {
     if n == 1 { "is" } else { "are" }
+}
+
+#[cfg(test)]
+mod tests {
+    use pipedown_model::{EventKind, Failure, FailureClass, Gate, LocalWhen, Outcome, StepId};
+
+    use super::*;
+    use crate::fixture::{Story, at, followed, host, step, style};
+
+    fn armed() -> Story {
+        let mut story = Story::begin(Mode::Apply, &["login01", "login02"]);
+        story.arm("login01").arm("login02").end();
+        story
+    }
+
+    #[test]
+    fn all_armed() {
+        let story = armed();
+        insta::assert_snapshot!(summary(story.state(), story.now(), &style()));
+    }
+
+    #[test]
+    fn read_after_its_time_it_does_not_claim_that_hosts_went_down() {
+        insta::assert_snapshot!(summary(armed().state(), at("2026-11-22T19:00:00Z"), &style()));
+    }
+
+    #[test]
+    fn cancelled_everywhere() {
+        let mut story = armed();
+        let by = pipedown_model::Operator::new("admin", "ctl");
+        story.push(EventKind::CancelRequested { by, reason: String::new(), hosts: Vec::new() });
+        for name in ["login01", "login02"] {
+            story.push(EventKind::UndoStarted {
+                host: host(name),
+                by: pipedown_model::RolledBackBy::Operator,
+            });
+            story.push(EventKind::UndoFinished { host: host(name), restored: Vec::new() });
+        }
+        story.end();
+        insta::assert_snapshot!(summary(story.state(), story.now(), &style()));
+    }
+
+    #[test]
+    fn stopped_by_the_controllers_own_command() {
+        let mut story = Story::begin(Mode::Apply, &["login01", "login02"]);
+        let error =
+            Failure::new(FailureClass::Controller, "run scontrol: exit status 1").with_hint("see `sinfo`");
+        let outcome = Outcome::Failed { error, effect: pipedown_model::Effect::Unknown };
+        story.push(EventKind::LocalStarted { step: step("drain-queue"), when: LocalWhen::Before });
+        story.push(EventKind::LocalFinished { step: step("drain-queue"), outcome });
+        story.push(EventKind::Gated { gate: Gate::Local, reason: "drain-queue failed".into() });
+        story.end();
+        insta::assert_snapshot!(summary(story.state(), story.now(), &style()));
+    }
+
+    #[test]
+    fn a_process_that_died_leaves_what_is_not_known() {
+        let mut story = Story::begin(Mode::Apply, &["login01", "login02", "login03"]);
+        story.arm("login01").connect("login02");
+        story.push(EventKind::StepStarted { host: host("login02"), step: StepId::arm(), attempt: 1 });
+        insta::assert_snapshot!(summary(story.state(), story.now(), &style()));
+    }
+
+    #[test]
+    fn done_with_a_step_that_may_fail() {
+        let mut story = Story::begin(Mode::Apply, &["login01"]);
+        story.connect("login01");
+        let id = step("flush");
+        let error = Failure::new(FailureClass::Step, "run flush: exit status 3");
+        let outcome = Outcome::Failed { error, effect: pipedown_model::Effect::Unknown };
+        story.push(EventKind::StepStarted { host: host("login01"), step: id.clone(), attempt: 1 });
+        story.push(EventKind::StepFinished { host: host("login01"), step: id, outcome });
+        let motd = || step("motd");
+        story.push(EventKind::StepStarted { host: host("login01"), step: motd(), attempt: 1 });
+        let outcome = Outcome::Changed { diff: vec!["/etc/motd".into()] };
+        story.push(EventKind::StepFinished { host: host("login01"), step: motd(), outcome });
+        story.push(EventKind::HostDone { host: host("login01") });
+        story.end();
+        insta::assert_snapshot!(summary(story.state(), story.now(), &style()));
+    }
+
+    #[test]
+    fn every_host_is_counted_once() {
+        for story in [crate::fixture::mixed(), crate::fixture::dry(), crate::fixture::cancelled(), followed()]
+        {
+            let text = summary(story.state(), story.now(), &style());
+            let counted = text.lines().skip(1).take_while(|l| !l.is_empty());
+            let numbers = counted.map(|l| l.trim().split(' ').next().unwrap().parse::<usize>().unwrap());
+            assert_eq!(numbers.sum::<usize>(), story.state().hosts.len(), "{text}");
+        }
+    }
 }
