@@ -1,0 +1,86 @@
+# Calls a window off: RUN|any OPERATOR REASON [TEXT]. Without arguments, as `sh /var/lib/pipedown/window/cancel`, it is
+# root on the host who does it, to whatever window there is.
+#
+# Prints one line for each thing put back, then `result cancelled|nothing|ended …|not-ours …|firing`.
+# Status 0: nothing of the run is armed here any more. 1: something could not be put back. 3: too late.
+
+wanted=${1-any} operator=${2-} reason=${3-called off on the host} said=${4-}
+[ -n "$operator" ] || operator=$(id -un)@$(uname -n)
+run=$wanted
+[ "$(id -u)" = 0 ] || [ -n "$R" ] || fail 'cancel: only root can'
+
+finish() {
+	[ -z "$unlogged" ] || printf 'unlogged\n'
+	printf 'result %s\n' "$1"
+	exit "$2"
+}
+
+leave() {
+	unlock
+	rmdir "$state/ended" "$state" 2>/dev/null
+}
+
+# There is no window: says what is known of the run, and keeps it from being armed later.
+nothing() {
+	remove_unit reload
+	[ "$wanted" != any ] || finish nothing 0
+	if [ -r "$state/ended/$wanted" ] && read -r line <"$state/ended/$wanted"; then
+		finish "ended $line" 0
+	fi
+	tombstone "$wanted" cancelled || printf 'failed to leave a tombstone: a later resume could arm the run again\n'
+	finish nothing 0
+}
+
+# The claim: whoever renames `armed` decides. On a file system that takes no writes only the process can be ended.
+claim() {
+	mv "$window/armed" "$window/cancelling" 2>/dev/null && return
+	[ ! -e "$window/firing" ] || ! find_agenda "$window" || finish firing 3
+	[ ! -e "$window/armed" ] || printf 'failed to mark the window as called off: after a reboot it would come back\n'
+}
+
+tell() {
+	[ -n "$text" ] || return 0
+	broadcast 2
+	printf 'told %s\n' "$reached"
+	printf '%s' "$missed" | while read -r line; do
+		printf 'missed %s\n' "$line"
+	done
+}
+
+call_off() {
+	run=$owner_run
+	claim
+	stop_agenda "$window" || fail "end the agenda (process $pid): the host may still go down"
+	find_cancelled_text
+	[ -z "$said" ] || text=$said
+	bad=0
+	take_back reload || bad=1
+	buried=yes
+	tombstone "$run" cancelled || buried=
+	rm -rf "$window" || bad=1
+	rm -f "$state/ledger/$run" && rmdir "$state/ledger" 2>/dev/null
+	[ -n "$buried" ] || tombstone "$run" cancelled ||
+		printf 'failed to leave a tombstone: a later resume could arm the run again\n'
+	[ ! -e "$window" ] && ! unit_exists || bad=1
+	tell
+	record notice 'window called off'
+	[ "$bad" = 0 ] || fail "put everything back: see above, and $window"
+	finish cancelled 0
+}
+
+lock cancel 20
+case $? in
+1) fail "take the lock: $held has it" ;;
+2) printf 'failed to make a lock in %s: goes on without\n' "$state" ;;
+esac
+trap leave EXIT
+trap 'exit 1' TERM INT
+repair
+[ -d "$window" ] || nothing
+read_owner "$window" || owner_run=$wanted
+if [ "$wanted" != any ] && [ "$wanted" != "$owner_run" ]; then
+	[ -e "$state/ended/$wanted" ] || tombstone "$wanted" cancelled
+	finish "not-ours $owner_run $owner_operator" 0
+fi
+[ "$wanted" != any ] || printf 'window %s %s\n' "$owner_run" "$owner_operator"
+call_off
