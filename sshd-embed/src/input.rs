@@ -169,11 +169,11 @@ mod tests {
             steps in proptest::collection::vec((0usize..300, 0usize..4), 1..80),
         ) {
             let input = Input::new(128, 700);
-            let (mut sent, mut got, mut byte) = (Vec::new(), Vec::new(), 0u8);
+            let (mut sent, mut got, mut byte) = (Vec::<u8>::new(), Vec::new(), 0u8);
             for (length, pieces) in steps {
                 let piece: Vec<u8> = (0..length).map(|_| { byte = byte.wrapping_add(1); byte }).collect();
                 if input.push(&piece).is_ok() {
-                    sent.extend(&piece);
+                    sent.extend_from_slice(&piece);
                 }
                 drain(&input, &mut got, pieces);
             }

@@ -132,19 +132,29 @@ impl Launch {
         let _alone = STARTING.lock().unwrap_or_else(PoisonError::into_inner);
         match terminal {
             Some(terminal) => invocation.on_pty(terminal),
-            None => invocation.on_pipes(self.setsid()),
+            None => invocation.on_pipes(self.leadership()),
         }
     }
 
-    /// Finds the tool that makes a command the leader of its session, where there is one.
-    fn setsid(&self) -> Option<PathBuf> {
-        match self {
+    /// Chooses how a command without a terminal gets away from the session of the server.
+    fn leadership(&self) -> Leadership {
+        let setsid = match self {
             Self::System => crate::tools::find("setsid"),
-            // The confining helper does it by itself.
-            Self::Rooted(tree) if tree.confine().is_some() => None,
+            Self::Rooted(tree) if tree.confine().is_some() => return Leadership::ByItself,
             Self::Rooted(tree) => Some(tree.dir().join("bin/setsid")),
-        }
+        };
+        setsid.map_or(Leadership::OfGroup, Leadership::Setsid)
     }
+}
+
+/// How a command without a terminal comes to lead: it must not hold the terminal that the server was started on.
+enum Leadership {
+    /// setsid(1) makes it lead a session.
+    Setsid(PathBuf),
+    /// The confining helper makes itself lead a session.
+    ByItself,
+    /// Without setsid(1), it leads a process group at least.
+    OfGroup,
 }
 
 /// Runs a command through the machine's `/bin/sh`, with nothing of the server's environment but the basics.
@@ -210,17 +220,17 @@ impl Invocation {
         self.argv.split_first().unwrap_or((&NOTHING, &[]))
     }
 
-    fn on_pipes(mut self, setsid: Option<PathBuf>) -> io::Result<Running> {
-        let grouped = setsid.is_some();
-        if let Some(setsid) = setsid {
+    fn on_pipes(mut self, leadership: Leadership) -> io::Result<Running> {
+        let of_group = matches!(leadership, Leadership::OfGroup);
+        if let Leadership::Setsid(setsid) = leadership {
             self.argv.insert(0, setsid.into());
         }
         let (program, args) = self.program();
         let mut command = tokio::process::Command::new(program);
         command.args(args).env_clear().envs(&self.env).current_dir(&self.dir);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        // With setsid(1) in front, leading a group already would make it fork; the helper copes with both.
-        if !grouped {
+        // Who leads a group already cannot lead a session: setsid(1) would fork, and hide its exit.
+        if of_group {
             command.process_group(0);
         }
         let mut child = command.spawn()?;

@@ -283,7 +283,13 @@ impl Session {
             () = overrun => End::Closed,
         };
         if let End::Farewell(text) = end {
-            let last = last_words(&self.out.writer, &text, on_terminal);
+            let last = async {
+                last_words(&self.out.writer, &text, on_terminal).await;
+                // A client that is disconnected throws away what it has not printed; its answer to the
+                // close says that it has.
+                self.closed.cancelled().await;
+            };
+            // Whoever does not read misses them.
             let _ = timeout(LAST_WORDS, last).await;
         }
         if on_terminal && !reaped.load(Ordering::Acquire) {
@@ -439,7 +445,7 @@ async fn control(
 
 async fn last_words(writer: &Writer, text: &str, on_terminal: bool) {
     let line = format!("\r\n{text}\r\n").into_bytes();
-    // Whoever has gone or does not read misses them.
+    // Whoever has gone misses them.
     let _ =
         if on_terminal { writer.data_bytes(line).await } else { writer.extended_data_bytes(1, line).await };
     let _ = writer.close().await;
