@@ -10,10 +10,13 @@ use tokio::sync::watch;
 
 use crate::connection::LinkEnd;
 use crate::host_key::{HostKey, HostKeyRefusal};
-use crate::known_hosts::{KnownHosts, Verdict};
+use crate::known_hosts::{KnownHost, Verdict};
 
 /// How many characters of banners are kept.
 const MAX_BANNER: usize = 4096;
+
+/// How many characters of the server's goodbye are kept.
+const MAX_GOODBYE: usize = 256;
 
 /// What makes a callback end the session.
 #[derive(Debug)]
@@ -32,9 +35,7 @@ impl From<russh::Error> for ClientError {
 
 /// Judges the host key, refuses whatever the server wants to open, and tells how the link ended.
 pub(crate) struct Client {
-    pub(crate) known_hosts: Arc<KnownHosts>,
-    pub(crate) names: Vec<String>,
-    pub(crate) port: u16,
+    pub(crate) known: KnownHost,
     /// The accepted key.
     pub(crate) accepted: Arc<OnceLock<HostKey>>,
     /// What the server showed before or during the login, nologin's text for example.
@@ -53,8 +54,7 @@ impl Handler for Client {
         }
         let blob = offered.public_key().to_bytes().map_err(russh::Error::from)?;
         let Some(key) = HostKey::from_blob(blob) else { return Ok(false) };
-        let names: Vec<&str> = self.names.iter().map(String::as_str).collect();
-        match self.known_hosts.check(&names, self.port, &key) {
+        match self.known.check(&key) {
             Verdict::Trusted { .. } => Ok(self.accepted.set(key).is_ok()),
             Verdict::Refused(refusal) => Err(ClientError::HostKey(Box::new(refusal))),
         }
@@ -69,9 +69,10 @@ impl Handler for Client {
 
     async fn disconnected(&mut self, reason: DisconnectReason<ClientError>) -> Result<(), ClientError> {
         let end = match reason {
-            DisconnectReason::ReceivedDisconnect(info) => {
-                LinkEnd::Disconnected { code: format!("{:?}", info.reason_code), message: info.message }
-            }
+            DisconnectReason::ReceivedDisconnect(info) => LinkEnd::Disconnected {
+                code: format!("{:?}", info.reason_code),
+                message: info.message.chars().take(MAX_GOODBYE).collect(),
+            },
             DisconnectReason::Error(ClientError::Russh(error)) => LinkEnd::from_russh(&error),
             DisconnectReason::Error(ClientError::HostKey(refusal)) => LinkEnd::Failed(refusal.to_string()),
         };

@@ -12,7 +12,7 @@ use tokio::sync::{oneshot, watch};
 use tokio::time::timeout;
 
 use crate::client::Client;
-use crate::error::SshError;
+use crate::error::{SshError, io_text, lowercase_first};
 use crate::exec::Exec;
 use crate::exec_channel;
 use crate::host_key::HostKey;
@@ -56,7 +56,7 @@ impl LinkEnd {
             io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => Self::Reset,
             io::ErrorKind::ConnectionAborted => Self::GivenUp,
             io::ErrorKind::TimedOut => Self::Silent,
-            _ => Self::Failed(lowercase_first(&error.to_string())),
+            _ => Self::Failed(io_text(error)),
         }
     }
 }
@@ -86,12 +86,6 @@ fn refusal_text(reason: &ChannelOpenFailure) -> String {
         ChannelOpenFailure::Other { code, .. } => return format!("refused by the server (code {code})"),
     };
     text.to_owned()
-}
-
-/// Error texts are fragments; russh's begin with a capital.
-fn lowercase_first(text: &str) -> String {
-    let mut chars = text.chars();
-    chars.next().map(|first| first.to_ascii_lowercase()).into_iter().chain(chars).collect()
 }
 
 /// A connection to one host, logged in. Dropping it ends it at once, with everything that runs over it.

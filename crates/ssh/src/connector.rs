@@ -21,7 +21,7 @@ use crate::error::{ConnectError, Phase};
 use crate::host_key::HostKey;
 use crate::identity::Secrets;
 use crate::key_ring::{Identities, KeyRing};
-use crate::known_hosts::KnownHosts;
+use crate::known_hosts::{KnownHost, KnownHosts};
 use crate::stream::{KillSwitch, KillableStream};
 use crate::target::{Settings, Target, Warning};
 
@@ -89,12 +89,12 @@ impl Connector {
     ///
     /// See [`ConnectError`]; [`class`](ConnectError::class) and [`hint`](ConnectError::hint) tell more.
     pub async fn connect(&self, target: &Target) -> Result<Connection, ConnectError> {
-        let known_hosts = self.known_hosts(target).await;
+        let known = self.known(target).await;
         let identities = self.0.keys.identities(target, &self.0.settings).await;
         let tcp = dial(target, &self.0.settings.deadlines).await?;
         let addresses = tcp.local_addr().and_then(|local| Ok((local, tcp.peer_addr()?)));
         let (local, peer) = addresses.map_err(|_| dropped(target, Phase::Connect, LinkEnd::Reset))?;
-        let mut session = self.shake_hands(target, tcp, known_hosts).await?;
+        let mut session = self.shake_hands(target, tcp, known).await?;
         let identity = self.authenticate(target, &mut session, identities).await?;
         let Some(host_key) = session.accepted.get().cloned() else {
             return Err(dropped(target, Phase::KeyExchange, LinkEnd::Closed));
@@ -116,6 +116,22 @@ impl Connector {
             close_limit: settings.deadlines.close,
             unread_limit: settings.unread_limit,
         })
+    }
+
+    /// What is known about a host.
+    async fn known(&self, target: &Target) -> KnownHost {
+        let known_hosts = self.known_hosts(target).await;
+        let names = names(target);
+        let port = target.port;
+        let find = move |known_hosts: &KnownHosts| {
+            known_hosts.find(&names.iter().map(String::as_str).collect::<Vec<_>>(), port)
+        };
+        if !known_hosts.is_slow() {
+            return find(&known_hosts);
+        }
+        let nothing = KnownHosts::default().find(&[target.name.as_str()], port);
+        // A search that was stopped knows nothing: the host is refused.
+        spawn_blocking(move || find(&known_hosts)).await.unwrap_or(nothing)
     }
 
     async fn known_hosts(&self, target: &Target) -> Arc<KnownHosts> {
@@ -143,24 +159,16 @@ impl Connector {
         &self,
         target: &Target,
         tcp: TcpStream,
-        known_hosts: Arc<KnownHosts>,
+        known: KnownHost,
     ) -> Result<Session, ConnectError> {
         let deadlines = &self.0.settings.deadlines;
-        let names = names(target);
-        let known: Vec<&str> = names.iter().map(String::as_str).collect();
-        let config = self.config(&known_hosts.known_types(&known, target.port));
+        let config = self.config(&known.types());
         let (stream, kill) = KillableStream::new(tcp);
         let (sender, ended) = watch::channel(None);
         let accepted = Arc::new(OnceLock::new());
         let banner = Arc::new(Mutex::new(String::new()));
-        let client = Client {
-            known_hosts,
-            names,
-            port: target.port,
-            accepted: Arc::clone(&accepted),
-            banner: Arc::clone(&banner),
-            ended: sender,
-        };
+        let client =
+            Client { known, accepted: Arc::clone(&accepted), banner: Arc::clone(&banner), ended: sender };
         let connecting = connect_stream(Arc::new(config), stream, client);
         tokio::pin!(connecting);
         let result = tokio::select! {

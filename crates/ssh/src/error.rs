@@ -64,7 +64,7 @@ pub enum FailureClass {
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
     /// The name could not be resolved.
-    #[error("resolve {address} for {host}: {source}")]
+    #[error("resolve {address} for {host}: {}", io_text(source))]
     Resolve {
         /// The host, as the user knows it.
         host: String,
@@ -112,7 +112,7 @@ pub enum ConnectError {
         theirs: Vec<String>,
     },
     /// The key exchange failed otherwise.
-    #[error("connect to {host}: key exchange: {source}")]
+    #[error("connect to {host}: key exchange: {}", lowercase_first(&source.to_string()))]
     KeyExchange {
         /// The host, as the user knows it.
         host: String,
@@ -315,7 +315,27 @@ fn host_key_hint(refusal: &HostKeyRefusal) -> String {
 }
 
 fn attempts_text(attempts: &[(SocketAddr, io::Error)]) -> String {
-    attempts.iter().map(|(address, error)| format!("{address}: {error}")).collect::<Vec<_>>().join("; ")
+    attempts
+        .iter()
+        .map(|(address, error)| format!("{address}: {}", io_text(error)))
+        .collect::<Vec<_>>()
+        .join("; ")
+}
+
+/// An I/O error as a fragment: in lower case, without the system's number where Rust has a name for it.
+pub(crate) fn io_text(error: &io::Error) -> String {
+    let name = error.kind().to_string();
+    if error.raw_os_error().is_some() && name != "uncategorized error" {
+        name
+    } else {
+        lowercase_first(&error.to_string())
+    }
+}
+
+/// Error texts are fragments; those of others may begin with a capital.
+pub(crate) fn lowercase_first(text: &str) -> String {
+    let mut chars = text.chars();
+    chars.next().map(|first| first.to_ascii_lowercase()).into_iter().chain(chars).collect()
 }
 
 fn denied_text(methods: &[String], tried: &[String], banner: &str) -> String {

@@ -5,11 +5,14 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use futures::FutureExt as _;
+use futures::future::{BoxFuture, Shared};
 use russh::keys::agent::client::AgentClient;
 use tokio::net::UnixStream;
 use tokio::sync::OnceCell;
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
+use zeroize::Zeroizing;
 
 use crate::identity::{Identity, KeyFile, Secrets, decrypt, read_key_file};
 use crate::target::{Settings, Target, Warning};
@@ -18,8 +21,8 @@ use crate::target::{Settings, Target, Warning};
 const AGENT_LIMIT: Duration = Duration::from_secs(10);
 
 type FileCell = Arc<OnceCell<Arc<KeyFile>>>;
-/// A decrypted key, or why there is none.
-type UnlockedCell = Arc<OnceCell<Result<Identity, String>>>;
+/// A decrypted key, or why there is none; may still be typed.
+type Question = Shared<BoxFuture<'static, Result<Identity, String>>>;
 
 /// What can be offered to a host, and what cannot.
 #[derive(Debug, Default)]
@@ -32,10 +35,10 @@ pub(crate) struct Identities {
 pub(crate) struct KeyRing {
     secrets: Option<Arc<dyn Secrets>>,
     files: Mutex<HashMap<PathBuf, FileCell>>,
-    unlocked: Mutex<HashMap<PathBuf, UnlockedCell>>,
+    unlocked: Mutex<HashMap<PathBuf, Question>>,
     agent: OnceCell<Vec<Identity>>,
     /// One question at a time.
-    asking: tokio::sync::Mutex<()>,
+    asking: Arc<tokio::sync::Mutex<()>>,
     warnings: Mutex<BTreeSet<Warning>>,
 }
 
@@ -46,7 +49,7 @@ impl KeyRing {
             files: Mutex::default(),
             unlocked: Mutex::default(),
             agent: OnceCell::new(),
-            asking: tokio::sync::Mutex::new(()),
+            asking: Arc::default(),
             warnings: Mutex::default(),
         }
     }
@@ -134,24 +137,24 @@ impl KeyRing {
         Arc::clone(cell.get_or_init(read).await)
     }
 
-    async fn unlock(&self, file: &Path, text: &str) -> Result<Identity, String> {
-        let cell = {
+    /// Asks for a passphrase, once. The question runs in a task of its own: a connect that is given up while
+    /// somebody types must not make the next one ask again.
+    async fn unlock(&self, file: &Path, text: &Zeroizing<String>) -> Result<Identity, String> {
+        let Some(secrets) = self.secrets.clone() else {
+            return Err("needs its passphrase, and nobody can be asked".to_owned());
+        };
+        let question = {
             let mut unlocked = self.unlocked.lock().unwrap_or_else(PoisonError::into_inner);
-            Arc::clone(unlocked.entry(file.to_owned()).or_default())
-        };
-        let ask = || async {
-            let Some(secrets) = self.secrets.clone() else {
-                return Err("needs its passphrase, and nobody can be asked".to_owned());
+            let ask = || {
+                let asking = Arc::clone(&self.asking);
+                tokio::spawn(ask(asking, secrets, file.to_owned(), text.clone()))
+                    .map(|answer| answer.unwrap_or_else(|_| Err("the question was stopped".to_owned())))
+                    .boxed()
+                    .shared()
             };
-            let _one_at_a_time = self.asking.lock().await;
-            let (path, text) = (file.to_owned(), zeroize::Zeroizing::new(text.to_owned()));
-            let asked = spawn_blocking(move || {
-                let passphrase = secrets.passphrase(&path).ok_or("no passphrase was given")?;
-                decrypt(&text, &passphrase).map(|key| Identity::File { file: path, key })
-            });
-            asked.await.unwrap_or_else(|_| Err("the question was stopped".to_owned()))
+            unlocked.entry(file.to_owned()).or_insert_with(ask).clone()
         };
-        cell.get_or_init(ask).await.clone()
+        question.await
     }
 
     async fn list_agent(&self, socket: &Path) -> Vec<Identity> {
@@ -167,6 +170,20 @@ impl KeyRing {
         self.warn(Warning { file: socket.to_owned(), line: None, text });
         Vec::new()
     }
+}
+
+async fn ask(
+    asking: Arc<tokio::sync::Mutex<()>>,
+    secrets: Arc<dyn Secrets>,
+    file: PathBuf,
+    text: Zeroizing<String>,
+) -> Result<Identity, String> {
+    let _one_at_a_time = asking.lock().await;
+    let asked = spawn_blocking(move || {
+        let passphrase = secrets.passphrase(&file).ok_or("no passphrase was given")?;
+        decrypt(&text, &passphrase).map(|key| Identity::File { file, key })
+    });
+    asked.await.unwrap_or_else(|_| Err("the question was stopped".to_owned()))
 }
 
 /// Connects to the agent.

@@ -11,14 +11,15 @@ use std::collections::{BTreeSet, HashMap};
 use std::io;
 use std::path::{Path, PathBuf};
 
-pub use line::Marker;
-use line::{Line, parse_line};
+use line::{Line, Marker, parse_line};
 
 use crate::host_key::{HostKey, HostKeyProblem, HostKeyRefusal, Place};
 use crate::target::Warning;
 
 /// The port that known_hosts does not write down.
 const DEFAULT_PORT: u16 = 22;
+/// From this many lines to scan on, a look-up is worth a thread of its own.
+const SLOW: usize = 500;
 
 /// The verdict on an offered key.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -103,53 +104,99 @@ impl KnownHosts {
         &self.warnings
     }
 
-    /// Judges a key offered by a host that goes by `names` (the most trusted name first) at `port`.
+    /// Finds everything about a host that goes by `names` (the most trusted name first) at `port`.
     ///
-    /// For every name, `[name]:port` is looked at before the bare name, as OpenSSH does; the first name under
-    /// which anything is known decides. A bare name beside another port may vouch for a key, but its silence or
+    /// This is the expensive part (a hashed line costs an HMAC for every name), so it is done once per connect.
+    pub fn find(&self, names: &[&str], port: u16) -> KnownHost {
+        let found = names
+            .iter()
+            .map(|name| Found {
+                exact: self.matching(&lookup_name(name, port)),
+                bare: if port == DEFAULT_PORT {
+                    Vec::new()
+                } else {
+                    self.matching(&lookup_name(name, DEFAULT_PORT))
+                },
+            })
+            .collect();
+        let name = names.first().map(|name| lookup_name(name, port)).unwrap_or_default();
+        KnownHost { name, found }
+    }
+
+    /// Whether a look-up has to go through many lines one by one.
+    pub(crate) fn is_slow(&self) -> bool {
+        self.scanned.len() > SLOW
+    }
+
+    /// All entries that name this host, in the order of the files.
+    fn matching(&self, name: &str) -> Vec<Entry> {
+        let mut indices: BTreeSet<usize> = self.by_name.get(name).into_iter().flatten().copied().collect();
+        indices.extend(
+            self.scanned
+                .iter()
+                .copied()
+                .filter(|index| self.entries.get(*index).is_some_and(|entry| entry.line.hosts.matches(name))),
+        );
+        indices.into_iter().filter_map(|index| self.entries.get(index)).cloned().collect()
+    }
+}
+
+/// What is known under one name.
+#[derive(Debug, Clone)]
+struct Found {
+    /// Under the name with its port.
+    exact: Vec<Entry>,
+    /// Under the bare name, if the port is not 22. It may vouch for a key, as with OpenSSH; its silence or
     /// contradiction means only that this port is unknown.
-    pub fn check(&self, names: &[&str], port: u16, offered: &HostKey) -> Verdict {
+    bare: Vec<Entry>,
+}
+
+/// What is known about one host.
+#[derive(Debug, Clone)]
+pub struct KnownHost {
+    name: String,
+    found: Vec<Found>,
+}
+
+impl KnownHost {
+    /// Judges a key that the host offers. The first name under which anything is known decides.
+    pub fn check(&self, offered: &HostKey) -> Verdict {
+        let all = || self.found.iter().flat_map(|found| found.exact.iter().chain(&found.bare));
         let refuse = |problem| {
-            let name = names.first().map(|name| lookup_name(name, port)).unwrap_or_default();
-            Verdict::Refused(HostKeyRefusal { name, offered: offered.clone(), problem })
+            Verdict::Refused(HostKeyRefusal { name: self.name.clone(), offered: offered.clone(), problem })
         };
-        if let Some(place) = self.revoked(names, port, offered) {
-            return refuse(HostKeyProblem::Revoked { place });
+        let is_revoked =
+            |entry: &&Entry| entry.line.marker == Some(Marker::Revoked) && entry.line.key == *offered;
+        if let Some(entry) = all().find(is_revoked) {
+            return refuse(HostKeyProblem::Revoked { place: entry.place.clone() });
         }
-        let mut authorities = BTreeSet::new();
-        for name in names {
-            let exact = self.matching(&lookup_name(name, port));
-            let found: Vec<_> = exact.iter().filter(|entry| entry.line.marker.is_none()).copied().collect();
-            authorities.extend(places(&exact, Marker::CertAuthority));
-            if let Some(place) = trusted(&found, offered) {
+        for found in &self.found {
+            if let Some(place) = trusted(&found.exact, offered) {
                 return Verdict::Trusted { place };
             }
-            if !found.is_empty() {
-                let known = found.iter().map(|e| (e.place.clone(), e.line.key.clone())).collect();
+            let known: Vec<_> = plain(&found.exact).map(|e| (e.place.clone(), e.line.key.clone())).collect();
+            if !known.is_empty() {
                 return refuse(HostKeyProblem::Changed { known });
             }
-            if port != DEFAULT_PORT {
-                let bare: Vec<_> = self
-                    .matching(&lookup_name(name, DEFAULT_PORT))
-                    .into_iter()
-                    .filter(|e| e.line.marker.is_none())
-                    .collect();
-                if let Some(place) = trusted(&bare, offered) {
-                    return Verdict::Trusted { place };
-                }
+            if let Some(place) = trusted(&found.bare, offered) {
+                return Verdict::Trusted { place };
             }
         }
+        let authorities: BTreeSet<_> = all()
+            .filter(|entry| entry.line.marker == Some(Marker::CertAuthority))
+            .map(|entry| entry.place.clone())
+            .collect();
         refuse(HostKeyProblem::Unknown { authorities: authorities.into_iter().collect() })
     }
 
-    /// The key types known for a host, in the order of the files, so that we can ask for those first: a host
-    /// known by its RSA key must not look changed because it has an Ed25519 key as well.
-    pub fn known_types(&self, names: &[&str], port: u16) -> Vec<&str> {
+    /// The key types that are known, in the order of the files, so that we can ask for those first: a host known
+    /// by its RSA key must not look changed because it has an Ed25519 key as well.
+    pub fn types(&self) -> Vec<&str> {
         let mut types = Vec::new();
-        for lookup in lookups(names, port) {
-            for entry in self.matching(&lookup) {
+        for entries in self.found.iter().flat_map(|found| [&found.exact, &found.bare]) {
+            for entry in plain(entries) {
                 let name = entry.line.key.algorithm();
-                if entry.line.marker.is_none() && !types.contains(&name) {
+                if !types.contains(&name) {
                     types.push(name);
                 }
             }
@@ -159,47 +206,15 @@ impl KnownHosts {
         }
         types
     }
-
-    fn revoked(&self, names: &[&str], port: u16, offered: &HostKey) -> Option<Place> {
-        lookups(names, port)
-            .iter()
-            .flat_map(|lookup| self.matching(lookup))
-            .find(|entry| entry.line.marker == Some(Marker::Revoked) && entry.line.key == *offered)
-            .map(|entry| entry.place.clone())
-    }
-
-    /// All entries that name this host, in the order of the files.
-    fn matching(&self, name: &str) -> Vec<&Entry> {
-        let mut indices: BTreeSet<usize> = self.by_name.get(name).into_iter().flatten().copied().collect();
-        indices.extend(
-            self.scanned
-                .iter()
-                .copied()
-                .filter(|index| self.entries.get(*index).is_some_and(|entry| entry.line.hosts.matches(name))),
-        );
-        indices.into_iter().filter_map(|index| self.entries.get(index)).collect()
-    }
 }
 
-fn trusted(entries: &[&Entry], offered: &HostKey) -> Option<Place> {
-    entries.iter().find(|entry| entry.line.key == *offered).map(|entry| entry.place.clone())
+/// The entries that simply say "this is the host's key".
+fn plain(entries: &[Entry]) -> impl Iterator<Item = &Entry> {
+    entries.iter().filter(|entry| entry.line.marker.is_none())
 }
 
-fn places(entries: &[&Entry], marker: Marker) -> Vec<Place> {
-    entries.iter().filter(|e| e.line.marker == Some(marker)).map(|e| e.place.clone()).collect()
-}
-
-/// Every form under which a host may be looked up, the most specific first.
-fn lookups(names: &[&str], port: u16) -> Vec<String> {
-    let mut lookups = Vec::new();
-    for name in names {
-        for lookup in [lookup_name(name, port), lookup_name(name, DEFAULT_PORT)] {
-            if !lookups.contains(&lookup) {
-                lookups.push(lookup);
-            }
-        }
-    }
-    lookups
+fn trusted(entries: &[Entry], offered: &HostKey) -> Option<Place> {
+    plain(entries).find(|entry| entry.line.key == *offered).map(|entry| entry.place.clone())
 }
 
 /// A name as known_hosts holds it: lower case, with the port unless it is 22.

@@ -53,5 +53,5 @@ pub use error::{ConnectError, FailureClass, Phase, SshError};
 pub use exec::{Chunk, Exec, ExecOutput, ExecStdin};
 pub use host_key::{HostKey, HostKeyProblem, HostKeyRefusal, Place};
 pub use identity::Secrets;
-pub use known_hosts::{KnownHosts, Marker, Verdict};
+pub use known_hosts::{KnownHost, KnownHosts, Verdict};
 pub use target::{Deadlines, Settings, Target, Warning};

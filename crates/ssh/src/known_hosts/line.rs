@@ -7,7 +7,7 @@ use crate::host_key::HostKey;
 
 /// What a line says beyond "this is the host's key".
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Marker {
+pub(super) enum Marker {
     /// The key signs host certificates.
     CertAuthority,
     /// The key must never be accepted.

@@ -35,7 +35,7 @@ fn line(hosts: &str, key: &HostKey) -> String {
 }
 
 fn verdict(text: &str, name: &str, port: u16, offered: &HostKey) -> String {
-    match known(text).check(&[name], port, offered) {
+    match known(text).find(&[name], port).check(offered) {
         Verdict::Trusted { place } => format!("trusted by {place}"),
         Verdict::Refused(refusal) => match refusal.problem {
             HostKeyProblem::Unknown { authorities } if authorities.is_empty() => "unknown".to_owned(),
@@ -107,13 +107,13 @@ fn revoked_keys_are_refused_whatever_else_is_said() {
 fn authorities_are_reported_not_trusted() {
     let text = "@cert-authority ".to_owned() + &line("*.example.org", &ed25519(1));
     assert_eq!(verdict(&text, "a.example.org", 22, &ed25519(1)), "unknown, authority kh:1");
-    assert!(known(&text).known_types(&["a.example.org"], 22).is_empty());
+    assert!(known(&text).find(&["a.example.org"], 22).types().is_empty());
 }
 
 #[test]
 fn the_address_counts_only_when_the_name_says_nothing() {
     let text = line("192.0.2.1", &ed25519(1)) + &line("web1", &ed25519(2));
-    let check = |names: &[&str], seed| known(&text).check(names, 22, &ed25519(seed));
+    let check = |names: &[&str], seed| known(&text).find(names, 22).check(&ed25519(seed));
     assert!(matches!(check(&["web9", "192.0.2.1"], 1), Verdict::Trusted { .. }));
     assert!(matches!(check(&["web1", "192.0.2.1"], 1), Verdict::Refused(_)));
 }
@@ -121,8 +121,8 @@ fn the_address_counts_only_when_the_name_says_nothing() {
 #[test]
 fn known_types_follow_the_files() {
     let text = line("web1", &key("ssh-rsa", 1)) + &line("web1", &ed25519(1)) + &line("web1", &ed25519(2));
-    assert_eq!(known(&text).known_types(&["web1"], 22), ["ssh-rsa", "ssh-ed25519"]);
-    assert_eq!(known(&text).known_types(&["web1"], 2222), ["ssh-rsa", "ssh-ed25519"]);
+    assert_eq!(known(&text).find(&["web1"], 22).types(), ["ssh-rsa", "ssh-ed25519"]);
+    assert_eq!(known(&text).find(&["web1"], 2222).types(), ["ssh-rsa", "ssh-ed25519"]);
 }
 
 #[test]
@@ -141,7 +141,7 @@ fn hashes_made_by_openssh_are_found() {
         let hits = known.matching(&lookup_name(name, port)).len();
         assert_eq!(hits, 5, "{name} {port}");
         for line in parsed.iter().take(1) {
-            assert!(matches!(known.check(&[name], port, &line.key), Verdict::Trusted { .. }));
+            assert!(matches!(known.find(&[name], port).check(&line.key), Verdict::Trusted { .. }));
         }
     }
     assert!(known.matching("web2.example.com").is_empty());
@@ -211,7 +211,7 @@ fn hashed(name: &str, salt: [u8; 20]) -> String {
 proptest! {
     #[test]
     fn any_text_is_survived(text in "(?s).{0,200}", name in "\\PC{0,20}", port: u16) {
-        known(&text).check(&[&name], port, &ed25519(1));
+        known(&text).find(&[&name], port).check(&ed25519(1));
     }
 
     #[test]
