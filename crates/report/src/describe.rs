@@ -56,8 +56,9 @@ pub(crate) fn describe(event: &Event, state: &RunState, style: &Style) -> Line {
 
 fn of_run(event: &Event, state: &RunState, style: &Style) -> Option<Said> {
     Some(match &event.kind {
-        EventKind::PlanCompiled { .. } => {
-            (NOTABLE, Tone::Plain, begun_word(state), begun(event.at, state, style))
+        EventKind::PlanCompiled { supersedes, .. } => {
+            let replaces = supersedes.as_ref().map(|r| format!("; replaces {r}")).unwrap_or_default();
+            (NOTABLE, Tone::Plain, begun_word(state), begun(event.at, state, style) + &replaces)
         }
         EventKind::RunTaken { by, mode, epoch } => {
             let purpose = match mode {

@@ -102,7 +102,7 @@ fn order(section: Section) -> (u8, Option<Standing>) {
 fn of_host(host: &HostState, mode: Mode) -> Vec<Problem> {
     let standing = Standing::of(host, mode);
     if !standing.is_problem() {
-        return went_on(host);
+        return passed(host);
     }
     if standing == Standing::Refused && mode == Mode::DryRun && refusals(host).next().is_some() {
         // The host's own block of the dry run has the gates' verdicts and hints.
@@ -160,7 +160,7 @@ fn of_finding(finding: &Finding) -> Problem {
     }
 }
 
-fn went_on(host: &HostState) -> Vec<Problem> {
+fn passed(host: &HostState) -> Vec<Problem> {
     let failures = host.steps.iter().filter_map(|(step, record)| match record {
         StepRecord::Finished { outcome: Outcome::Failed { error, effect } } => {
             let unknown = if *effect == Effect::Unknown { " (not known: what it changed)" } else { "" };
@@ -175,8 +175,14 @@ fn went_on(host: &HostState) -> Vec<Problem> {
     failures.collect()
 }
 
+/// On how many hosts, otherwise where they should be, a step failed.
+pub(crate) fn went_on(state: &RunState) -> usize {
+    let fine = state.hosts.values().filter(|h| !Standing::of(h, state.mode).is_problem());
+    fine.filter(|h| !passed(h).is_empty()).count()
+}
+
 /// Replaces the host's name where it stands as a word of its own.
-fn without_own_name(text: &str, host: &HostName) -> String {
+pub(crate) fn without_own_name(text: &str, host: &HostName) -> String {
     let part_of_name = |c: char| c.is_alphanumeric() || c == '-' || c == '_';
     let mut result = String::with_capacity(text.len());
     let mut rest = text;

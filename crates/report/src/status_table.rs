@@ -8,6 +8,7 @@ use pipedown_model::{HostName, Session, SessionClass};
 
 use crate::describe::failed;
 use crate::printable::printable;
+use crate::problems::without_own_name;
 use crate::style::Tone;
 use crate::table::{shorten, table};
 use crate::{AgendaState, StatusRow, Style, WindowState, clock, span};
@@ -145,18 +146,25 @@ fn of_terminal(session: &Session) -> String {
     session.tty.as_deref().map_or_else(|| "no terminal".into(), printable)
 }
 
+/// What hosts share but for their own name is said once.
 fn notes(rows: &[StatusRow], style: &Style) -> String {
-    let mut notes: Vec<(String, Vec<&HostName>)> = Vec::new();
+    let mut notes: Vec<(String, String, Vec<&HostName>)> = Vec::new();
+    let mut places = HashMap::new();
     for row in rows {
-        for note in notes_of(row, style) {
-            match notes.iter_mut().find(|(text, _)| *text == note) {
-                Some((_, hosts)) => hosts.push(&row.host),
-                None => notes.push((note, vec![&row.host])),
+        for own in notes_of(row, style) {
+            let shared = without_own_name(&own, &row.host);
+            let place = *places.entry(shared.clone()).or_insert(notes.len());
+            match notes.get_mut(place) {
+                Some((_, _, hosts)) => hosts.push(&row.host),
+                None => notes.push((shared, own, vec![&row.host])),
             }
         }
     }
-    let lines: String =
-        notes.into_iter().map(|(text, hosts)| format!("{}: {text}\n", style.fold(hosts))).collect();
+    let line = |(shared, own, hosts): (String, String, Vec<&HostName>)| {
+        let text = if hosts.len() == 1 { own } else { shared };
+        format!("{}: {text}\n", style.fold(hosts))
+    };
+    let lines: String = notes.into_iter().map(line).collect();
     if lines.is_empty() { lines } else { format!("\n{lines}") }
 }
 
@@ -232,6 +240,7 @@ mod tests {
                 f.sessions_unreadable = true;
             }),
             (host("login09"), Err(no_connection("login09"))),
+            (host("login10"), Err(no_connection("login10"))),
         ];
         answers.into_iter().map(|(host, answer)| StatusRow::new(host, answer, asked)).collect()
     }

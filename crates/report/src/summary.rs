@@ -7,7 +7,7 @@ use pipedown_model::{HostName, HostPhase, Mode, RunState, Verdict};
 
 use crate::dry_run::dry_run;
 use crate::next_steps::next_steps;
-use crate::problems::{on_controller, problems};
+use crate::problems::{on_controller, problems, went_on};
 use crate::standing::Standing;
 use crate::style::{Tone, count, ending};
 use crate::table::pad;
@@ -63,6 +63,10 @@ fn when(
     now: DateTime<Utc>,
     style: &Style,
 ) -> String {
+    if standing == Standing::Silent {
+        // From here a host that is off looks like one that hangs.
+        return "answers no more".into();
+    }
     if !matches!(standing, Standing::Armed | Standing::StillArmed | Standing::StillGoingDown) {
         return String::new();
     }
@@ -100,7 +104,7 @@ fn verdict(state: &RunState, tally: &Tally<'_>, now: DateTime<Utc>, style: &Styl
     let (tone, text) = match state.verdict {
         None => (Tone::Bad, "unfinished: the process that worked on this run did not end it".to_owned()),
         Some(_) if state.mode == Mode::DryRun => dry_verdict(number(&[Standing::WouldChange]), problems, all),
-        Some(Verdict::Clean) => (Tone::Good, "done: read back on every host; nothing is armed".into()),
+        Some(Verdict::Clean) => (Tone::Good, "done on every host; nothing is armed".into()),
         Some(Verdict::Armed) => armed_verdict(state, now),
         Some(Verdict::Cancelled) => {
             let n = number(&[Standing::Cancelled, Standing::TakenBack]);
@@ -120,6 +124,12 @@ fn verdict(state: &RunState, tally: &Tally<'_>, now: DateTime<Utc>, style: &Styl
             (Tone::Bad, format!("stopped: {}", printable(why)))
         }
     };
+    let went_on = went_on(state);
+    if went_on == 0 {
+        return format!("\n{}\n", style.paint(tone, &text));
+    }
+    let tone = if tone == Tone::Good { Tone::Caution } else { tone };
+    let text = format!("{text}; but a step failed and was gone past on {}", hosts(went_on));
     format!("\n{}\n", style.paint(tone, &text))
 }
 
@@ -152,7 +162,10 @@ fn dry_verdict(would_change: usize, problems: usize, all: usize) -> (Tone, Strin
     if problems == 0 {
         (Tone::Good, change)
     } else {
-        (Tone::Bad, format!("{change}; {problems} of {} would not be reached or be refused", hosts(all)))
+        (
+            Tone::Bad,
+            format!("{change}; {problems} of {} could not be looked at or would be refused", hosts(all)),
+        )
     }
 }
 
