@@ -83,9 +83,19 @@ impl<'a> Table<'a> {
         Self { source, table: table.get_ref(), span: 0..0, path: String::new() }
     }
 
-    /// The text it belongs to.
-    pub fn source(&self) -> &'a Source {
-        self.source
+    /// Its key for people.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// Where it begins.
+    pub fn span(&self) -> Range<usize> {
+        self.span.clone()
+    }
+
+    /// Makes an error about it.
+    pub fn error(&self, message: impl Into<String>) -> InputError {
+        self.source.error(self.span.clone(), message)
     }
 
     /// The entries in the order of the file.
@@ -142,6 +152,11 @@ impl<'a> Item<'a> {
         self.source.error(self.span.clone(), message)
     }
 
+    /// Makes an error about the key.
+    pub fn key_error(&self, message: impl Into<String>) -> InputError {
+        self.source.error(self.key_span.clone(), message)
+    }
+
     fn wrong(&self, wanted: &str) -> InputError {
         let got = self.value.type_str();
         let article = if got.starts_with(['a', 'i']) { "an" } else { "a" };
@@ -165,11 +180,6 @@ impl<'a> Item<'a> {
             Value::String(_) => self.string(),
             other => Ok(Field { text: other.to_string(), span: self.span.clone(), key: self.path.clone() }),
         }
-    }
-
-    /// A boolean.
-    pub fn boolean(&self) -> Result<bool, InputError> {
-        self.value.as_bool().ok_or_else(|| self.wrong("true or false"))
     }
 
     /// A TCP port.

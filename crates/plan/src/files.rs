@@ -83,7 +83,7 @@ pub fn locate(around: &Surroundings) -> Result<Located, PlanError> {
 }
 
 /// Why others could change a file, if they could.
-fn exposed(path: &Path, uid: u32) -> Option<String> {
+pub(crate) fn exposed(path: &Path, uid: u32) -> Option<String> {
     let file = fs::metadata(path).ok()?;
     // A link is as good as the folder of the file that it leads to.
     let real = fs::canonicalize(path).ok()?;
@@ -98,6 +98,15 @@ fn exposed(path: &Path, uid: u32) -> Option<String> {
         let owner = metadata.uid();
         (owner != 0 && owner != uid).then(|| format!("{} belongs to user {owner}", place.display()))
     })
+}
+
+/// The playbooks in the folder `playbooks`, by name.
+pub(crate) fn playbooks(current: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = fs::read_dir(current.join("playbooks")) else { return Vec::new() };
+    let mut paths: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
+    paths.retain(|path| path.extension().is_some_and(|ending| ending == "toml"));
+    paths.sort();
+    paths
 }
 
 /// Reads a text file.

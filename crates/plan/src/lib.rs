@@ -11,16 +11,25 @@
 //! WindowTime::parse_at ──────────────┘
 //! ```
 
+mod compile;
 mod diagnostic;
 mod document;
 mod error;
 pub mod files;
 mod hostset;
 mod inventory;
+mod plan_file;
+mod playbook;
+mod template;
 mod time;
+mod timeline;
 
+pub use compile::{Inputs, compile};
 pub use diagnostic::{InputError, Source};
 pub use error::PlanError;
 pub use hostset::{HostSet, fold};
 pub use inventory::{Host, Inventory, Notice};
+pub use plan_file::{from_json, to_json};
+pub use playbook::{Catalog, Found, Origin, Playbook, Variable, WindowNeed};
 pub use time::{WindowTime, ZoneChoice, parse_zone, show_instant};
+pub use timeline::timeline;

@@ -64,11 +64,6 @@ impl<'a> Host<'a> {
         merged
     }
 
-    /// The numbers of its sections: hosts that share them share all settings.
-    pub(crate) fn sections(&self) -> &'a [u32] {
-        &self.entry.sections
-    }
-
     fn settings(&self) -> impl DoubleEndedIterator<Item = &'a Settings> {
         let sections = &self.inventory.sections;
         self.entry.sections.iter().filter_map(|index| sections.get(*index as usize)).map(|s| &s.settings)

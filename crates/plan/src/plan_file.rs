@@ -1,0 +1,99 @@
+//! A plan as a file: JSON that a person can read and compare, checked when it is read back.
+
+use std::collections::HashSet;
+
+use chrono_tz::Tz;
+use pipedown_model::{HostName, Plan, StepId, StepSpec, TextId};
+use serde::Deserialize;
+
+use crate::PlanError;
+use crate::compile::VERSION;
+use crate::diagnostic::{InputError, Source};
+
+/// Writes a plan as JSON, a line per value.
+///
+/// # Errors
+/// When it cannot be written as JSON.
+pub fn to_json(plan: &Plan) -> Result<Vec<u8>, PlanError> {
+    let mut bytes = serde_json::to_vec_pretty(plan)?;
+    bytes.push(b'\n');
+    Ok(bytes)
+}
+
+#[derive(Deserialize)]
+struct Version {
+    v: u32,
+}
+
+/// Reads a plan back.
+///
+/// # Errors
+/// When the text is no plan, one of another version, or one that cannot have been compiled: an unknown
+/// zone, a text that is missing or does not match its hash, a host twice.
+pub fn from_json(source: &Source) -> Result<Plan, InputError> {
+    let version: Version = serde_json::from_str(source.text()).map_err(|error| json_error(source, &error))?;
+    if version.v != VERSION {
+        let span = source.text().find("\"v\"").map_or(0..0, |at| at..at + 3);
+        return Err(source
+            .error(span, format!("the plan has format {}; this program reads format {VERSION}", version.v))
+            .suggest("compile it again with `pipedown plan`"));
+    }
+    let plan: Plan = serde_json::from_str(source.text()).map_err(|error| json_error(source, &error))?;
+    check(&plan).map_err(|(word, message)| {
+        let span = source.text().find(&word).map_or(0..0, |at| at..at + word.len());
+        source.error(span, message).suggest("a plan that was changed by hand is no plan; compile it again")
+    })?;
+    Ok(plan)
+}
+
+fn json_error(source: &Source, error: &serde_json::Error) -> InputError {
+    let before: usize =
+        source.text().split_inclusive('\n').take(error.line().saturating_sub(1)).map(str::len).sum();
+    let at = before + error.column().saturating_sub(1);
+    let message = error.to_string();
+    let message = message.split(" at line ").next().unwrap_or_default();
+    source.error(at..at + 1, format!("the file is not a plan: {message}"))
+}
+
+/// Finds what is wrong, as the word to point at and a message.
+fn check(plan: &Plan) -> Result<(), (String, String)> {
+    for (id, text) in &plan.texts {
+        if TextId::of(text.as_bytes()) != *id {
+            return Err((id.hex(), "this text does not match its hash".to_owned()));
+        }
+    }
+    let mut seen = HashSet::new();
+    // Deserializing an id does not check it.
+    for host in &plan.hosts {
+        let name = host.host.as_str();
+        let wrong = |message: String| (format!("\"{name}\""), message);
+        HostName::new(name).map_err(|error| wrong(error.to_string()))?;
+        if !seen.insert(&host.host) {
+            return Err(wrong(format!("host {name} is in the plan twice")));
+        }
+        if host.zone.parse::<Tz>().is_err() {
+            return Err((host.zone.clone(), format!("unknown time zone `{}`", host.zone)));
+        }
+        for step in &host.steps {
+            StepId::new(step.id.as_str()).map_err(|error| wrong(error.to_string()))?;
+            if let Some(missing) = texts(&step.spec).into_iter().find(|id| !plan.texts.contains_key(id)) {
+                return Err((missing.hex(), format!("a text of host {name} is missing")));
+            }
+        }
+    }
+    for step in &plan.local {
+        StepId::new(step.id.as_str()).map_err(|error| (step.id.to_string(), error.to_string()))?;
+    }
+    Ok(())
+}
+
+/// The texts and scripts that a step names.
+fn texts(spec: &StepSpec) -> Vec<TextId> {
+    match spec {
+        StepSpec::Broadcast { messages } => messages.iter().map(|message| message.text).collect(),
+        StepSpec::Motd { text, .. } | StepSpec::Nologin { text, .. } => vec![*text],
+        StepSpec::Drain { .. } => Vec::new(),
+        StepSpec::Shutdown { cancelled, .. } => vec![*cancelled],
+        StepSpec::Run(run) => [Some(run.script), run.unless].into_iter().flatten().collect(),
+    }
+}
