@@ -140,12 +140,14 @@ fn of_failure(standing: Standing, text: String, error: &Failure) -> Problem {
 }
 
 fn unknown(host: &HostState) -> Option<String> {
-    match &host.phase {
-        HostPhase::Working { step } => Some(format!("not known: whether {step} took effect")),
-        HostPhase::Failed { effect: Effect::Unknown } => Some("not known: what was changed".into()),
-        HostPhase::Undoing => Some("not known: whether it was taken back".into()),
-        _ => None,
-    }
+    let what = match &host.phase {
+        HostPhase::Working { step } => format!("whether {step} took effect"),
+        HostPhase::Failed { effect: Effect::Unknown } => "what was changed".into(),
+        HostPhase::Undoing => "whether it was taken back".into(),
+        _ => return None,
+    };
+    let fires = if host.phase.may_still_fire() { "; the host may still go down" } else { "" };
+    Some(format!("not known: {what}{fires}"))
 }
 
 fn refusals(host: &HostState) -> impl Iterator<Item = &Finding> {
