@@ -148,15 +148,16 @@ impl Fleet {
 
     /// Powers every host off and ends the fleet.
     pub async fn stop(mut self) {
-        join_all(std::mem::take(&mut self.hosts).into_iter().map(RunningHost::stop)).await;
+        join_all(self.hosts.iter_mut().map(RunningHost::end)).await;
     }
 }
 
 impl Drop for Fleet {
     fn drop(&mut self) {
-        // After `stop` the hosts are gone and nothing of theirs runs.
-        if !self.hosts.is_empty() {
-            self.hosts.clear();
+        // One look at the process table does for all of them.
+        let left = self.hosts.iter_mut().filter_map(RunningHost::forsake).count();
+        self.hosts.clear();
+        if left > 0 {
             let dir = self.dir.join("hosts");
             kill_rooted(|root| root.starts_with(&dir));
         }

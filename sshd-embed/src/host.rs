@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
+use crate::processes::kill_rooted;
 use crate::supervisor::{Request, Supervisor};
 use crate::tree::HostTree;
 use crate::{Confine, Error, Faults, Server};
@@ -168,11 +169,11 @@ impl EmbeddedHost {
         let (addrs, host_key) = (supervisor.addrs(), supervisor.host_key());
         supervisor.boot()?;
         tokio::spawn(supervisor.run(inbox));
-        Ok(RunningHost { name, dir, addrs, host_key, requests, state: observed, events })
+        Ok(RunningHost { name, dir, addrs, host_key, requests, state: observed, events, ended: false })
     }
 }
 
-/// A host that was started and may be up or down; dropping it ends it.
+/// A host that was started and may be up or down; dropping it takes its power away.
 pub struct RunningHost {
     name: String,
     dir: PathBuf,
@@ -181,6 +182,16 @@ pub struct RunningHost {
     requests: mpsc::Sender<Request>,
     state: watch::Receiver<HostState>,
     events: broadcast::Sender<HostEvent>,
+    /// Whether there is nothing left to kill.
+    ended: bool,
+}
+
+impl Drop for RunningHost {
+    fn drop(&mut self) {
+        if self.forsake().is_some() {
+            kill_rooted(|root| root == self.dir);
+        }
+    }
 }
 
 impl RunningHost {
@@ -267,9 +278,19 @@ impl RunningHost {
     }
 
     /// Ends the host for good: it goes down if it is up, and gives its addresses back.
-    pub async fn stop(self) {
+    pub async fn stop(mut self) {
+        self.end().await;
+    }
+
+    pub(crate) async fn end(&mut self) {
         // A host that has ended already has nothing left to stop.
         let _ = self.ask(Request::Stop).await;
+        self.ended = true;
+    }
+
+    /// Takes over the duty to kill what runs on a host that was not stopped.
+    pub(crate) fn forsake(&mut self) -> Option<&Path> {
+        (!std::mem::replace(&mut self.ended, true)).then_some(&*self.dir)
     }
 
     async fn ask<T>(&self, request: impl FnOnce(oneshot::Sender<T>) -> Request) -> Result<T, Error> {

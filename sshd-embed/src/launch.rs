@@ -90,7 +90,8 @@ impl Window {
 
 /// A command line with everything it inherits.
 struct Invocation {
-    argv: Vec<OsString>,
+    program: PathBuf,
+    args: Vec<OsString>,
     env: BTreeMap<OsString, OsString>,
     dir: PathBuf,
 }
@@ -166,30 +167,25 @@ fn system(command: Option<&[u8]>) -> Invocation {
         }
     }
     env.insert("SHELL".into(), "/bin/sh".into());
-    let mut argv = vec!["/bin/sh".into()];
-    argv.extend(as_arguments(command));
     let dir = std::env::home_dir().filter(|home| home.is_dir()).unwrap_or_else(|| "/".into());
-    Invocation { argv, env, dir }
+    Invocation { program: "/bin/sh".into(), args: as_arguments(command), env, dir }
 }
 
 /// Runs a command through an embedded host's own shell, with `PATH` ending at that host.
 fn rooted(tree: &HostTree, user: &str, command: Option<&[u8]>) -> Invocation {
     let shell = tree.dir().join("bin/sh");
     let home = tree.home(user);
-    let mut argv: Vec<OsString> = Vec::new();
-    if let Some(confine) = tree.confine() {
-        argv.push(confine.program.clone().into());
-        argv.extend(confine.args.iter().cloned());
-        argv.push(tree.dir().into());
-        argv.push("--".into());
-        argv.push(shell.clone().into());
+    let mut args: Vec<OsString> = Vec::new();
+    let program = if let Some(confine) = tree.confine() {
+        args.extend(confine.args.iter().cloned());
+        args.extend([tree.dir().into(), "--".into(), shell.clone().into()]);
+        confine.program.clone()
     } else {
         // Not a login shell: /etc/profile would put the machine's directories back into PATH.
-        let script =
-            if command.is_some() { r#"umask 022; exec "$0" "$@""# } else { r#"umask 022; exec "$0""# };
-        argv.extend([shell.clone().into(), "-c".into(), script.into(), shell.clone().into()]);
-    }
-    argv.extend(as_arguments(command));
+        args.extend(["-c".into(), r#"umask 022; exec "$0" "$@""#.into(), shell.clone().into()]);
+        shell.clone()
+    };
+    args.extend(as_arguments(command));
     let mut env = BTreeMap::new();
     let mut set = |name: &str, value: OsString| env.insert(name.into(), value);
     set("PATH", tree.dir().join("bin").into());
@@ -201,7 +197,7 @@ fn rooted(tree: &HostTree, user: &str, command: Option<&[u8]>) -> Invocation {
     set("DBUS_SYSTEM_BUS_ADDRESS", "unix:path=/nonexistent".into());
     let sign = if user == "root" { '#' } else { '$' };
     set("PS1", format!("{user}@{}{sign} ", tree.name()).into());
-    Invocation { argv, env, dir: home }
+    Invocation { program, args, env, dir: home }
 }
 
 fn as_arguments(command: Option<&[u8]>) -> Vec<OsString> {
@@ -214,20 +210,13 @@ impl Invocation {
         self.env.insert(name.into(), value.into());
     }
 
-    fn program(&self) -> (&OsString, &[OsString]) {
-        // `argv` is built with a program above; an empty one would fail to start, not panic.
-        static NOTHING: OsString = OsString::new();
-        self.argv.split_first().unwrap_or((&NOTHING, &[]))
-    }
-
     fn on_pipes(mut self, leadership: Leadership) -> io::Result<Running> {
         let of_group = matches!(leadership, Leadership::OfGroup);
         if let Leadership::Setsid(setsid) = leadership {
-            self.argv.insert(0, setsid.into());
+            self.args.insert(0, std::mem::replace(&mut self.program, setsid).into());
         }
-        let (program, args) = self.program();
-        let mut command = tokio::process::Command::new(program);
-        command.args(args).env_clear().envs(&self.env).current_dir(&self.dir);
+        let mut command = tokio::process::Command::new(&self.program);
+        command.args(&self.args).env_clear().envs(&self.env).current_dir(&self.dir);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         // Who leads a group already cannot lead a session: setsid(1) would fork, and hide its exit.
         if of_group {
@@ -253,9 +242,8 @@ impl Invocation {
         window.resize(terminal.size.0.into(), terminal.size.1.into());
         self.set("TERM", &terminal.term);
         self.set("SSH_TTY", &name);
-        let (program, args) = self.program();
-        let command = pty_process::Command::new(program);
-        let command = command.args(args).env_clear().envs(&self.env).current_dir(&self.dir);
+        let command = pty_process::Command::new(&self.program);
+        let command = command.args(&self.args).env_clear().envs(&self.env).current_dir(&self.dir);
         let child = command.spawn(pts).map_err(io::Error::other)?;
         let leader = leader(&child)?;
         let (output, input) = pty.into_split();

@@ -67,6 +67,9 @@ struct Serve {
     /// User name that may log in; may be repeated [default: $USER; with --root, root may always].
     #[arg(long, value_name = "NAME")]
     user: Vec<String>,
+    /// Host name of --root [default: the directory's name].
+    #[arg(long, value_name = "NAME", requires = "root")]
+    name: Option<String>,
     /// Do not confine the commands of --root with Landlock to its directory.
     #[arg(long, requires = "root")]
     no_confine: bool,
@@ -226,9 +229,10 @@ fn host_options(users: &[String], no_confine: bool) -> Result<HostOptions, Failu
 async fn host(args: Serve) -> Result<(), Failure> {
     let mut stop = Stop::new()?;
     let root = args.root.clone().unwrap_or_default();
-    let name = root.file_name().and_then(|name| name.to_str()).unwrap_or("embedded");
+    let of_dir = root.file_name().and_then(|name| name.to_str()).unwrap_or("embedded");
+    let name = args.name.as_deref().unwrap_or(of_dir);
     let host = EmbeddedHost::create(&root, name, host_options(&args.user, args.no_confine)?)?;
-    let beside = host.dir().with_file_name(format!("{name}.key"));
+    let beside = host.dir().with_file_name(format!("{of_dir}.key"));
     let key = args.host_key.clone().unwrap_or(beside);
     let running = host.start(server(&args, Some(key))?).await?;
     announce(running.addrs(), running.host_key());

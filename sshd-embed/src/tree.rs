@@ -156,19 +156,19 @@ impl HostTree {
     fn check_shell(&self) -> Result<(), Error> {
         let bin = self.dir.join("bin");
         let shell = bin.join("sh");
-        for name in ["poweroff", "reboot", "halt", "shutdown"] {
-            let output = Command::new(&shell)
-                .args(["-c", "command -v \"$1\"", "sh", name])
-                .env_clear()
-                .env("PATH", &bin)
-                .stdin(Stdio::null())
-                .stderr(Stdio::null())
-                .output()
-                .map_err(Error::read(&shell))?;
-            let found = String::from_utf8_lossy(&output.stdout);
-            if Path::new(found.trim_end()) != bin.join(name) {
-                return Err(Error::Shell(shell));
-            }
+        let names = ["poweroff", "reboot", "halt", "shutdown"];
+        let output = Command::new(&shell)
+            .args(["-c", r#"for name; do command -v "$name"; done"#, "sh"])
+            .args(names)
+            .env_clear()
+            .env("PATH", &bin)
+            .stdin(Stdio::null())
+            .stderr(Stdio::null())
+            .output()
+            .map_err(Error::read(&shell))?;
+        let found = String::from_utf8_lossy(&output.stdout);
+        if !found.lines().map(Path::new).eq(names.iter().map(|name| bin.join(name))) {
+            return Err(Error::Shell(shell));
         }
         Ok(())
     }

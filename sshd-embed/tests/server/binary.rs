@@ -31,7 +31,9 @@ async fn a_mistake_is_told_and_fails() {
     let dir = tempfile::tempdir().unwrap();
     std::fs::create_dir(dir.path().join("thesis")).unwrap();
     let mut command = Command::new(PROGRAM);
-    command.args(["--listen", "127.0.0.1:0", "--authorized-keys", "/nonexistent", "--root"]).arg(dir.path());
+    command
+        .args(["--listen", "127.0.0.1:0", "--authorized-keys", "/nonexistent", "--name", "x", "--root"])
+        .arg(dir.path());
     let output = command.output().await.unwrap();
     assert_eq!(output.status.code(), Some(1));
     let text = String::from_utf8(output.stderr).unwrap().replace(&dir.path().display().to_string(), "DIR");

@@ -3,7 +3,9 @@
 use std::collections::HashSet;
 use std::path::Path;
 
-use sshd_embed::{DownKind, EmbeddedHost, Fleet, FleetOptions, HostEvent, HostOptions, HostState};
+use sshd_embed::{
+    Addressing, DownKind, EmbeddedHost, Fleet, FleetOptions, HostEvent, HostOptions, HostState,
+};
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -168,4 +170,17 @@ async fn a_dropped_fleet_leaves_nothing_behind() {
     drop(fleet);
     assert!(!runs(pid));
     assert!(!dir.exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn hosts_may_have_addresses_of_their_own() {
+    let free = std::net::TcpListener::bind("127.0.0.2:0").unwrap().local_addr().unwrap().port();
+    let options = FleetOptions::default().addressing(Addressing::Addresses(free)).prefix("node");
+    let fleet = Fleet::start(2, options).await.unwrap();
+    let addrs: Vec<String> = fleet.hosts().iter().map(|host| host.addrs()[0].to_string()).collect();
+    assert_eq!(addrs, [format!("127.0.0.2:{free}"), format!("127.0.0.3:{free}")]);
+    let known = std::fs::read_to_string(fleet.known_hosts()).unwrap();
+    assert!(known.contains(&format!("[127.0.0.3]:{free} ssh-ed25519 ")));
+    assert!(fleet.host("node02").is_some() && fleet.host("node03").is_none());
+    fleet.stop().await;
 }

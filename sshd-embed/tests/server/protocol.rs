@@ -96,7 +96,7 @@ async fn a_terminal_has_the_size_it_is_given() {
     let mut channel = client.channel_open_session().await.unwrap();
     channel.request_pty(true, "vt220", 101, 41, 0, 0, &[]).await.unwrap();
     channel
-        .exec(true, "stty size; echo $TERM; trap 'stty size; exit' WINCH; while :; do sleep 0.05; done")
+        .exec(true, "trap 'stty size; exit' WINCH; stty size; echo $TERM; while :; do sleep 0.05; done")
         .await
         .unwrap();
     wait_for(&mut channel, "41 101\r\nvt220\r\n").await;

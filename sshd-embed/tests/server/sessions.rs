@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use sshd_embed::{AuthorizedKeys, KeyPair, Limits, Server};
+use sshd_embed::{AuthorizedKeys, Fleet, KeyPair, Limits, Server};
+use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::time::timeout;
 
-use crate::support::{LONG, Shell, feed, fleet, have_ssh, must, run, runs, ssh, ssh_at, until};
+use crate::support::{LONG, Shell, feed, fleet, have_ssh, must, options, run, runs, ssh, ssh_at, until};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_command_has_its_streams_and_its_status() {
@@ -286,15 +287,35 @@ async fn the_machine_itself_is_served_with_a_clean_environment() {
     assert_eq!(String::from_utf8_lossy(&output.stdout), "me here unset unset\n");
     // A graceful stop hangs up on what runs.
     let mut command = ssh_at(addr, &client, &known_hosts, "me");
-    let child = command.arg("echo $$; exec sleep 300").spawn().unwrap();
-    until("it is connected", async || server.connections() == 1).await;
-    let stopped = async {
-        tokio::time::sleep(Duration::from_millis(300)).await;
-        server.stop().await;
-    };
-    let ((), output) = tokio::join!(stopped, child.wait_with_output());
+    let mut child = command.arg("echo $$; exec sleep 300").spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let pid: u32 = timeout(LONG, lines.next_line()).await.unwrap().unwrap().unwrap().parse().unwrap();
+    assert!(runs(pid));
+    let ((), output) = tokio::join!(server.stop(), child.wait_with_output());
     let output = output.unwrap();
-    let pid: u32 = String::from_utf8_lossy(&output.stdout).trim().parse().unwrap();
     until("the command is gone", async || !runs(pid)).await;
     assert!(String::from_utf8_lossy(&output.stderr).contains("the server is stopping"), "{output:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_has_fallen_silent_is_dropped() {
+    if !have_ssh() {
+        return;
+    }
+    let mut limits = Limits::default();
+    (limits.keepalive, limits.keepalive_max) = (Some(Duration::from_millis(100)), 2);
+    let fleet = Fleet::start(1, options().limits(limits)).await.unwrap();
+    let mut command = ssh(&fleet, "root");
+    command.arg("echo $$; exec cat").stdin(std::process::Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let pid: u32 = timeout(LONG, lines.next_line()).await.unwrap().unwrap().unwrap().parse().unwrap();
+    let client = i32::try_from(child.id().unwrap()).ok().and_then(rustix::process::Pid::from_raw).unwrap();
+    // A living client answers, and stays.
+    tokio::time::sleep(Duration::from_millis(600)).await;
+    assert!(runs(pid));
+    rustix::process::kill_process(client, rustix::process::Signal::STOP).unwrap();
+    // The command sees the end of its input, as it does when a connection breaks.
+    until("the command is gone", async || !runs(pid)).await;
+    fleet.stop().await;
 }
