@@ -11,7 +11,7 @@ use russh::keys::{HashAlg, PrivateKeyWithHashAlg};
 
 use crate::client::Client;
 use crate::identity::Identity;
-use crate::key_ring::{Identities, agent};
+use crate::key_ring::agent;
 
 /// How an attempt to log in ended.
 pub(crate) enum Login {
@@ -27,14 +27,14 @@ pub(crate) enum Login {
 pub(crate) async fn log_in(
     session: &mut Handle<Client>,
     user: &str,
-    identities: Identities,
+    identities: &[Identity],
     agent_socket: Option<&Path>,
 ) -> Login {
     let mut tried = Vec::new();
     let mut methods = Vec::new();
-    for identity in identities.usable {
+    for identity in identities {
         let name = identity.to_string();
-        match offer(session, user, &identity, agent_socket).await {
+        match offer(session, user, identity, agent_socket).await {
             Ok(AuthResult::Success) => return Login::In(name),
             Ok(AuthResult::Failure { remaining_methods, partial_success }) => {
                 tried.push(if partial_success {
@@ -58,7 +58,6 @@ pub(crate) async fn log_in(
             }
         }
     }
-    tried.extend(identities.unusable);
     Login::Denied { methods, tried }
 }
 

@@ -196,30 +196,37 @@ impl Connector {
         session: &mut Session,
         identities: Identities,
     ) -> Result<String, ConnectError> {
-        if identities.usable.is_empty() {
-            return Err(denied(target, Vec::new(), identities.unusable, String::new()));
-        }
         let settings = &self.0.settings;
-        let login = log_in(&mut session.handle, &target.user, identities, settings.agent_socket.as_deref());
+        let Identities { usable, unusable } = identities;
+        let denied = |methods, tried, banner| ConnectError::AuthDenied {
+            host: target.name.clone(),
+            user: target.user.clone(),
+            methods,
+            tried,
+            unusable,
+            banner,
+        };
+        if usable.is_empty() {
+            return Err(denied(Vec::new(), Vec::new(), String::new()));
+        }
+        let login = log_in(&mut session.handle, &target.user, &usable, settings.agent_socket.as_deref());
         let login = timeout(settings.deadlines.auth, login)
             .await
             .map_err(|_| timed_out(target, Phase::Auth, settings.deadlines.auth))?;
-        match login {
-            Login::In(identity) => Ok(identity),
-            Login::Denied { methods, tried } => Err(denied(target, methods, tried, session.banner())),
-            Login::Gone { tried } => {
-                // The task tells how it ended just before it drops its end of this.
-                let end = session.ended.wait_for(Option::is_some).await.map(|end| end.clone());
-                match end.unwrap_or_default().unwrap_or(LinkEnd::Closed) {
-                    LinkEnd::Disconnected { message, .. } if message.contains(TOO_MANY) => {
-                        Err(denied(target, Vec::new(), tried, session.banner()))
-                    }
-                    end => {
-                        let host = target.name.clone();
-                        let banner = session.banner();
-                        Err(ConnectError::Dropped { host, phase: Phase::Auth, end, banner })
-                    }
-                }
+        let tried = match login {
+            Login::In(identity) => return Ok(identity),
+            Login::Denied { methods, tried } => return Err(denied(methods, tried, session.banner())),
+            Login::Gone { tried } => tried,
+        };
+        // The task tells how it ended just before it drops its end of this.
+        let end = session.ended.wait_for(Option::is_some).await.map(|end| end.clone());
+        match end.unwrap_or_default().unwrap_or(LinkEnd::Closed) {
+            LinkEnd::Disconnected { message, .. } if message.contains(TOO_MANY) => {
+                Err(denied(Vec::new(), tried, session.banner()))
+            }
+            end => {
+                let (host, banner) = (target.name.clone(), session.banner());
+                Err(ConnectError::Dropped { host, phase: Phase::Auth, end, banner })
             }
         }
     }
@@ -245,10 +252,6 @@ fn names(target: &Target) -> Vec<String> {
         names.push(target.address.clone());
     }
     names
-}
-
-fn denied(target: &Target, methods: Vec<String>, tried: Vec<String>, banner: String) -> ConnectError {
-    ConnectError::AuthDenied { host: target.name.clone(), user: target.user.clone(), methods, tried, banner }
 }
 
 fn dropped(target: &Target, phase: Phase, end: LinkEnd) -> ConnectError {

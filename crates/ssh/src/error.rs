@@ -129,7 +129,7 @@ pub enum ConnectError {
         refusal: Box<HostKeyRefusal>,
     },
     /// The server refused every identity, or there was none to offer.
-    #[error("log in to {host} as {user}: {}", denied_text(methods, tried, banner))]
+    #[error("log in to {host} as {user}: {}", denied_text(methods, tried, unusable, banner))]
     AuthDenied {
         /// The host, as the user knows it.
         host: String,
@@ -137,8 +137,10 @@ pub enum ConnectError {
         user: String,
         /// The methods that the server would still accept.
         methods: Vec<String>,
-        /// The identities that were offered, and what became of those that could not be.
+        /// The identities that were offered.
         tried: Vec<String>,
+        /// Identities that could not be offered, with the reason.
+        unusable: Vec<String>,
         /// What the server showed meanwhile, nologin's text for example; empty if nothing.
         banner: String,
     },
@@ -338,18 +340,14 @@ pub(crate) fn lowercase_first(text: &str) -> String {
     chars.next().map(|first| first.to_ascii_lowercase()).into_iter().chain(chars).collect()
 }
 
-fn denied_text(methods: &[String], tried: &[String], banner: &str) -> String {
-    let tried = if tried.is_empty() {
-        "no identity to offer".to_owned()
-    } else {
-        format!("denied; tried {}", tried.join(", "))
+fn denied_text(methods: &[String], tried: &[String], unusable: &[String], banner: &str) -> String {
+    let list = |before: &str, items: &[String]| {
+        if items.is_empty() { String::new() } else { format!("{before}{}", items.join(", ")) }
     };
-    let offers = if methods.is_empty() {
-        String::new()
-    } else {
-        format!("; the server offers {}", methods.join(", "))
-    };
-    format!("{tried}{offers}{}", said(banner))
+    let tried =
+        if tried.is_empty() { "no identity to offer".to_owned() } else { list("denied; tried ", tried) };
+    let unusable = list("; not usable: ", unusable);
+    format!("{tried}{unusable}{}{}", list("; the server offers ", methods), said(banner))
 }
 
 /// The server's own words. They come from outside: no control characters.

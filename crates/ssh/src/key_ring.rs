@@ -24,6 +24,17 @@ type FileCell = Arc<OnceCell<Arc<KeyFile>>>;
 /// A decrypted key, or why there is none; may still be typed.
 type Question = Shared<BoxFuture<'static, Result<Identity, String>>>;
 
+/// Why a file is looked at, and so how much is done for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wish {
+    /// The target names it: it should exist, and its passphrase is asked for.
+    Named,
+    /// It is one of the defaults: taken if it is there and open.
+    Default,
+    /// The same, when there is nothing else: its passphrase is asked for.
+    LastResort,
+}
+
 /// What can be offered to a host, and what cannot.
 #[derive(Debug, Default)]
 pub(crate) struct Identities {
@@ -73,27 +84,26 @@ impl KeyRing {
         };
         let mut found = Identities::default();
         for file in &target.identities {
-            self.add_file(file, agent, true, &mut found).await;
+            self.add_file(file, Wish::Named, agent, &mut found).await;
         }
         for identity in agent {
             add(identity.clone(), &mut found.usable);
         }
         if target.identities.is_empty() {
-            for must_ask in [false, true] {
-                if must_ask && !found.usable.is_empty() {
-                    break;
-                }
+            for file in &settings.default_identities {
+                self.add_file(file, Wish::Default, agent, &mut found).await;
+            }
+            if found.usable.is_empty() {
+                found.unusable.clear();
                 for file in &settings.default_identities {
-                    self.add_file(file, agent, must_ask, &mut found).await;
+                    self.add_file(file, Wish::LastResort, agent, &mut found).await;
                 }
             }
-            found.unusable.sort();
-            found.unusable.dedup();
         }
         found
     }
 
-    async fn add_file(&self, file: &Path, agent: &[Identity], may_ask: bool, found: &mut Identities) {
+    async fn add_file(&self, file: &Path, wish: Wish, agent: &[Identity], found: &mut Identities) {
         let named = |why: &str| format!("{} ({why})", file.display());
         match &*self.read(file).await {
             KeyFile::Plain(key) => {
@@ -105,17 +115,16 @@ impl KeyRing {
                 });
                 if let Some(held) = held {
                     add(held.clone(), &mut found.usable);
-                } else if may_ask {
+                } else if wish == Wish::Default {
+                    found.unusable.push(named("needs its passphrase"));
+                } else {
                     match self.unlock(file, text).await {
                         Ok(identity) => add(identity, &mut found.usable),
                         Err(why) => found.unusable.push(named(&why)),
                     }
-                } else {
-                    found.unusable.push(named("needs its passphrase"));
                 }
             }
-            // A default identity that does not exist is no news.
-            KeyFile::Missing if may_ask => found.unusable.push(named("does not exist")),
+            KeyFile::Missing if wish == Wish::Named => found.unusable.push(named("does not exist")),
             KeyFile::Missing => {}
             KeyFile::Unusable(why) => {
                 self.warn(Warning { file: file.to_owned(), line: None, text: why.clone() });

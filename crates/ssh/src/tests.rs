@@ -62,3 +62,15 @@ async fn eventually(what: &str, mut happened: impl FnMut() -> bool) {
     }
     panic!("{what} did not happen within 10 s");
 }
+
+#[test]
+fn futures_and_values_can_cross_threads() {
+    fn sendable<T: Send>(_: T) {}
+    fn shareable<T: Send + Sync>() {}
+    shareable::<crate::Connector>();
+    shareable::<crate::Connection>();
+    shareable::<crate::ConnectError>();
+    let connector = crate::Connector::new(crate::Settings::default(), None);
+    let target = crate::Target::new("a", "b", 22, "c");
+    sendable(connector.connect(&target));
+}

@@ -84,9 +84,9 @@ async fn a_wrong_passphrase_and_nobody_to_ask_are_told_apart() {
     let target = offering(&sshd, "locked", &locked, 0o600);
     let asking = Connector::new(settings(), Some(Arc::new(Known::default())));
     let wrong = asking.connect(&target).await.unwrap_err();
-    insta::assert_snapshot!(stable(&wrong.to_string(), &sshd), @"log in to testhost as USER: denied; tried DIR/locked (the passphrase does not fit)");
+    insta::assert_snapshot!(stable(&wrong.to_string(), &sshd), @"log in to testhost as USER: no identity to offer; not usable: DIR/locked (the passphrase does not fit)");
     let nobody = connector().connect(&target).await.unwrap_err();
-    insta::assert_snapshot!(stable(&nobody.to_string(), &sshd), @"log in to testhost as USER: denied; tried DIR/locked (needs its passphrase, and nobody can be asked)");
+    insta::assert_snapshot!(stable(&nobody.to_string(), &sshd), @"log in to testhost as USER: no identity to offer; not usable: DIR/locked (needs its passphrase, and nobody can be asked)");
     assert_eq!(nobody.class(), FailureClass::AuthDenied);
 }
 
@@ -97,7 +97,7 @@ async fn a_wrong_key_is_denied_with_all_that_was_tried() {
     let mut target = offering(&sshd, "wrong", &new_key(Algorithm::Ed25519), 0o600);
     target.identities.push(sshd.dir.path().join("absent"));
     let error = connector().connect(&target).await.unwrap_err();
-    insta::assert_snapshot!(stable(&error.to_string(), &sshd), @"log in to testhost as USER: denied; tried DIR/wrong, DIR/absent (does not exist); the server offers publickey");
+    insta::assert_snapshot!(stable(&error.to_string(), &sshd), @"log in to testhost as USER: denied; tried DIR/wrong; not usable: DIR/absent (does not exist); the server offers publickey");
     insta::assert_snapshot!(stable(&error.hint(), &sshd), @"check that one of these keys is in USER's authorized_keys, and AllowUsers; the server's log tells why");
     assert_eq!(error.class(), FailureClass::AuthDenied);
 }
@@ -163,6 +163,17 @@ async fn default_identities_are_used_and_a_locked_one_is_not_asked_for_in_vain()
     let connection = connector.connect(&target).await.unwrap();
     assert!(connection.identity().ends_with("id_ecdsa"));
     assert_eq!(secrets.0.load(Ordering::SeqCst), 0);
+}
+
+#[tokio::test]
+async fn without_any_identity_the_hint_tells_where_to_name_one() {
+    let Some(sshd) = Sshd::start("").await else { return };
+    sshd.knows_host_key();
+    let settings = Settings { default_identities: vec![sshd.dir.path().join("id_none")], ..settings() };
+    let target = Target { identities: Vec::new(), ..sshd.target() };
+    let error = Connector::new(settings, None).connect(&target).await.unwrap_err();
+    insta::assert_snapshot!(stable(&error.to_string(), &sshd), @"log in to testhost as USER: no identity to offer");
+    insta::assert_snapshot!(error.hint(), @"name an identity file in the inventory, or load a key into the agent (ssh-add)");
 }
 
 /// An agent of our own. Ends with the value.
