@@ -49,11 +49,12 @@ pd_become() {
 $pd_source" pipedown "$@" 2>&8 8>&-
 }
 
-# Ends the watchdog. It may not have become a group of its own yet.
+# Ends the watchdog. It may not have become a group of its own yet. (`kill -KILL -PID` is the one form that dash,
+# busybox, bash and the Korn shells all take for a group.)
 pd_unwatch() {
-	kill -s "$1" -- "-$pd_watchdog" || {
-		kill -s "$1" "$pd_watchdog"
-		kill -s "$1" -- "-$pd_watchdog"
+	kill "-$1" "-$pd_watchdog" || {
+		kill "-$1" "$pd_watchdog"
+		kill "-$1" "-$pd_watchdog"
 	}
 	wait "$pd_watchdog"
 }
@@ -69,7 +70,7 @@ pd_run_fragment() {
 	pd_child=$!
 	# After its sleep the watchdog cannot be ended by TERM: whoever finds it gone with status 0 knows that it acted.
 	# shellcheck disable=SC2016
-	setsid sh -c 'sleep "$1"; trap "" TERM; kill -s KILL -- "-$2"' pipedown "$pd_deadline" "$pd_child" \
+	setsid sh -c 'sleep "$1"; trap "" TERM; kill -KILL "-$2"' pipedown "$pd_deadline" "$pd_child" \
 		</dev/null >/dev/null 8>&- &
 	pd_watchdog=$!
 	wait "$pd_child"

@@ -139,3 +139,59 @@ pub(crate) fn find(bytes: &[u8], text: &[u8]) -> Option<usize> {
     }
     None
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn parts(lane: &mut Lane) -> Vec<Part> {
+        std::iter::from_fn(|| lane.take()).collect()
+    }
+
+    #[test]
+    fn parts_end_at_their_own_markers_only() {
+        let mut lane = Lane::new(100, "ready\n");
+        lane.announce("n1");
+        lane.announce("n2");
+        lane.push(b"Welcome!\nready\nn1 in the text\nn2 too\nn1 0 ran\n\nn2 1 late");
+        assert_eq!(parts(&mut lane).len(), 2);
+        assert_eq!(lane.unfinished(), b"\nn2 1 late");
+        lane.push(b"\njunk that nobody awaits");
+        let part = lane.take().unwrap();
+        assert_eq!((part.bytes.as_slice(), part.rest.as_slice()), (&b""[..], &b"1 late"[..]));
+        assert_eq!(lane.unfinished(), b"");
+    }
+
+    proptest! {
+        #[test]
+        fn pieces_make_no_difference(
+            texts in prop::collection::vec(prop::collection::vec(prop::sample::select(b"\nab ".to_vec()), 0..12), 1..4),
+            cuts in prop::collection::vec(1..5_usize, 1..60),
+        ) {
+            let names: Vec<String> = (0..texts.len()).map(|i| format!("abab{i}")).collect();
+            let mut stream = b"ready\n".to_vec();
+            let mut lane = Lane::new(8, "ready\n");
+            for (name, text) in names.iter().zip(&texts) {
+                lane.announce(name);
+                stream.extend([text.as_slice(), format!("\n{name} 0 ran\n").as_bytes()].concat());
+            }
+            let mut rest = stream.as_slice();
+            for cut in cuts.iter().cycle() {
+                let (piece, after) = rest.split_at((*cut).min(rest.len()));
+                lane.push(piece);
+                rest = after;
+                if rest.is_empty() { break; }
+            }
+            let found = parts(&mut lane);
+            prop_assert_eq!(&found[0].bytes, b"");
+            let wanted: Vec<Part> = texts.iter().map(|text| Part {
+                bytes: text.iter().copied().take(8).collect(),
+                truncated: text.len() > 8,
+                rest: b"0 ran".to_vec(),
+            }).collect();
+            prop_assert_eq!(&found[1..], wanted.as_slice());
+        }
+    }
+}

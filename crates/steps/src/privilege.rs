@@ -95,12 +95,12 @@ const DENIALS: &[(&[&str], &str)] = &[
     ),
     (
         &["you must have a tty", "a terminal is required", "no tty present", "askpass"],
-        "sudo wants a password or a terminal: give the password (--ask-become-pass), allow NOPASSWD in sudoers, and see \
+        "sudo wants a password or a terminal: give the password (--ask-become-password), allow NOPASSWD in sudoers, and see \
          that `requiretty` is off for this account",
     ),
     (
         &["password is required", "interactive authentication is required", "Authentication required"],
-        "give the password (--ask-become-pass), or allow NOPASSWD for this account in sudoers",
+        "give the password (--ask-become-password), or allow NOPASSWD for this account in sudoers",
     ),
     (
         &["not in the sudoers", "may not run sudo", "is not allowed to", "I'm afraid I can't do that"],
@@ -157,4 +157,88 @@ pub(crate) fn last_line(text: &str) -> String {
     let text = text.replace(WORDS.prompt.as_str(), "");
     let line = text.lines().rev().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default();
     line.chars().filter(|character| !character.is_control()).take(300).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn commands_for_the_login_shell() {
+        let plain = |become_, password| {
+            let text = command(become_, password);
+            text.replace(WORDS.prompt.as_str(), "PROMPT").replace(WORDS.ready.as_str(), "TOKEN")
+        };
+        let commands = [
+            plain(Become::None, false),
+            plain(Become::Sudo, false),
+            plain(Become::Sudo, true),
+            plain(Become::Doas, false),
+        ];
+        insta::assert_snapshot!(commands.join("\n"));
+        for command in commands {
+            assert!(!command.contains(['\\', '!', '\n']), "csh and fish would read it differently");
+            assert_eq!(command.matches('\'').count(), 2);
+        }
+    }
+
+    #[test]
+    fn only_our_own_prompt_at_the_end_is_a_prompt() {
+        let prompt = WORDS.prompt.as_str();
+        let asks = |text: String| prompt_end(text.as_bytes()).is_some();
+        assert!(asks(format!("We trust you have received the usual lecture.\n\n{prompt}")));
+        assert!(asks(format!("[sudo: {prompt}] Password: ")), "sudo-rs");
+        assert!(asks(format!("{prompt}Sorry, try again.\n{prompt}")));
+        assert!(!asks(format!("+ sudo -S -p {prompt} sh\n")), "a trace");
+        assert!(!asks("[sudo] password for ops: ".to_owned()));
+        assert!(!asks(format!("{prompt}\nSorry")));
+        assert!(!asks(prompt[..prompt.len() - 1].to_owned()));
+    }
+
+    #[test]
+    fn what_sudo_and_doas_say() {
+        let cases = [
+            (Become::Sudo, "sudo: a password is required\n", 1),
+            (Become::Sudo, "sudo: interactive authentication is required\n", 1),
+            (Become::Sudo, "sudo: sorry, you must have a tty to run sudo\n", 1),
+            (
+                Become::Sudo,
+                "sudo: a terminal is required to read the password; either use the -S option\nsudo: a password is required\n",
+                1,
+            ),
+            (Become::Sudo, "alice is not in the sudoers file.\n", 1),
+            (Become::Sudo, "Sorry, user alice may not run sudo on login01.\n", 1),
+            (Become::Sudo, "sudo: I'm sorry alice. I'm afraid I can't do that\n", 1),
+            (Become::Sudo, "sudo: 1 incorrect password attempt\n", 1),
+            (
+                Become::Sudo,
+                "/etc/sudoers:3:1: syntax error\nsudo: no valid sudoers sources found, quitting\n",
+                1,
+            ),
+            (
+                Become::Sudo,
+                "sudo: effective uid is not 0, is /usr/bin/sudo on a file system with the 'nosuid' option set\n",
+                1,
+            ),
+            (Become::Sudo, "sh: 1: exec: sudo: not found\n", 127),
+            (Become::Sudo, "sudo: Command not found.\n", 1),
+            (Become::Sudo, "fish: Unknown command: sudo\n", 127),
+            (Become::Sudo, "sudo: ein Passwort ist notwendig\n", 1),
+            (Become::Sudo, "", 1),
+            (Become::Doas, "doas: Authorization required\n", 1),
+            (Become::Doas, "doas: Operation not permitted\n", 1),
+            (Become::Doas, "sh: 1: exec: doas: not found\n", 127),
+        ];
+        let lines = cases.map(|(become_, said, status)| {
+            let Denial { text, hint } = denial(become_, said, Some(status));
+            format!("{text}\n    {hint}")
+        });
+        insta::assert_snapshot!(lines.join("\n"));
+    }
+
+    #[test]
+    fn words_are_new_each_time() {
+        assert_ne!(random_word(), random_word());
+        assert_eq!(random_word().len(), 32);
+    }
 }

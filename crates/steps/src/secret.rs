@@ -31,3 +31,16 @@ impl fmt::Debug for Secret {
         f.write_str("***")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_is_one_line_and_never_shown() {
+        let secret = Secret::new("pass word \u{e4}".to_owned());
+        assert_eq!(format!("{secret:?}"), "***");
+        assert_eq!(secret.line().unwrap().as_slice(), "pass word \u{e4}\n".as_bytes());
+        assert!(Secret::new("two\nlines".to_owned()).line().is_none());
+    }
+}

@@ -27,7 +27,7 @@ const LONGEST_ARGUMENT: usize = 128 * 1024;
 /// What all arguments of a call may hold together; more belongs into its input. Some systems give a program 256 KiB
 /// for everything.
 const ALL_ARGUMENTS: usize = 64 * 1024;
-/// Where input is cut: a piece may become four times as long when it is escaped.
+/// Where input is cut: a piece may become five times as long when it is escaped.
 const PIECE: usize = 24 * 1024;
 
 /// Appends bytes so that printf's `%b` gives them back and that no separator is among them.
@@ -157,4 +157,53 @@ pub(crate) fn parse_end(rest: &str) -> Option<(i32, How)> {
         _ => return None,
     };
     Some((status, how))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request<'a>(args: &'a [String], input: &'a [u8]) -> Request<'a> {
+        Request {
+            nonce: "n0",
+            deadline: Duration::from_millis(1500),
+            ledger: Some("arm"),
+            library: "",
+            source: "echo 'a\tb'\n",
+            args,
+            input,
+        }
+    }
+
+    #[test]
+    fn requests_as_they_go_over_the_wire() {
+        let args = ["".to_owned(), "a b\\".to_owned(), "\u{fc}".to_owned()];
+        let line = request(&args, b"x\0y\n").line().unwrap();
+        insta::assert_snapshot!(line.escape_debug(), @r#"n0\t2\tarm\t3\t.echo \'a\\tb\'\\n\t.\t.a b\\\\\t.\\0303\\0274\tx\\0000y\\n\n"#);
+    }
+
+    #[test]
+    fn input_is_cut_into_pieces_that_fit_into_an_argument() {
+        let line = request(&[], &vec![0xff; 100_000]).line().unwrap();
+        assert!(line.split('\t').all(|field| field.len() < LONGEST_ARGUMENT));
+        assert_eq!(line.trim_end().split('\t').skip(5).map(|piece| piece.len() / 5).sum::<usize>(), 100_000);
+    }
+
+    #[test]
+    fn ends_are_read_and_nothing_else() {
+        assert_eq!(parse_end("0 ran"), Some((0, How::Ran)));
+        assert_eq!(parse_end("137 late"), Some((137, How::Late)));
+        assert_eq!(parse_end("265 late"), Some((137, How::Late)), "ksh93");
+        assert_eq!(parse_end("393 ran"), Some((137, How::Ran)), "yash");
+        for wrong in ["", "0", "0 ", "0 dead", "-1 ran", "x ran", "999 ran", "0 ran ran"] {
+            assert_eq!(parse_end(wrong), None, "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn the_driver_stays_small() {
+        // A shell reads it byte by byte, on every host of every run.
+        let line = driver_line("token", include_str!("../fragments/driver.sh"));
+        assert!(line.len() < 3200, "{} bytes", line.len());
+    }
 }
