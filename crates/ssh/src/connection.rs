@@ -6,8 +6,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use russh::client::Handle;
-use russh::{ChannelOpenFailure, Disconnect, Error};
+use russh::client::{Handle, Msg};
+use russh::{Channel, ChannelOpenFailure, Disconnect, Error};
 use tokio::sync::{oneshot, watch};
 use tokio::time::timeout;
 
@@ -125,6 +125,26 @@ impl Connection {
     ///
     /// When the channel is refused or not confirmed in time, or the link is gone.
     pub async fn exec(&self, command: &str) -> Result<Exec, SshError> {
+        let (reader, writer) = self.channel().await?.split();
+        writer.exec(true, command).await.map_err(|_| self.lost())?;
+        Ok(exec_channel::start(reader, writer, self.unread_limit))
+    }
+
+    /// Starts the login shell on a pseudo-terminal (RFC 4254, section 6.2), as a person at a keyboard would.
+    ///
+    /// Output and error arrive together as [`Chunk::Stdout`](crate::Chunk::Stdout), as the terminal shows them.
+    ///
+    /// # Errors
+    ///
+    /// As [`exec`](Self::exec).
+    pub async fn terminal(&self, term: &str, columns: u32, rows: u32) -> Result<Exec, SshError> {
+        let (reader, writer) = self.channel().await?.split();
+        writer.request_pty(true, term, columns, rows, 0, 0, &[]).await.map_err(|_| self.lost())?;
+        writer.request_shell(true).await.map_err(|_| self.lost())?;
+        Ok(exec_channel::start(reader, writer, self.unread_limit))
+    }
+
+    async fn channel(&self) -> Result<Channel<Msg>, SshError> {
         let (opened, channel) = oneshot::channel();
         let session = Arc::clone(&self.session);
         // Cancelling russh's open leaves the channel behind, so the open runs to its end in a task of its own.
@@ -135,17 +155,12 @@ impl Connection {
                 let _ = unwanted.close().await;
             }
         });
-        let channel = match timeout(self.open_limit, channel).await {
-            Ok(Ok(Ok(channel))) => channel,
-            Ok(Ok(Err(error))) => return Err(self.open_error(error)),
-            Ok(Err(_)) => return Err(self.lost()),
-            Err(_) => {
-                return Err(SshError::OpenTimedOut { host: self.host.clone(), limit: self.open_limit });
-            }
-        };
-        let (reader, writer) = channel.split();
-        writer.exec(true, command).await.map_err(|_| self.lost())?;
-        Ok(exec_channel::start(reader, writer, self.unread_limit))
+        match timeout(self.open_limit, channel).await {
+            Ok(Ok(Ok(channel))) => Ok(channel),
+            Ok(Ok(Err(error))) => Err(self.open_error(error)),
+            Ok(Err(_)) => Err(self.lost()),
+            Err(_) => Err(SshError::OpenTimedOut { host: self.host.clone(), limit: self.open_limit }),
+        }
     }
 
     fn open_error(&self, error: Error) -> SshError {
