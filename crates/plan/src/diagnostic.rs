@@ -68,6 +68,13 @@ impl InputError {
         self
     }
 
+    /// Names the key whose value is wrong, where the message speaks of a part of the value only.
+    #[must_use]
+    pub(crate) fn in_key(mut self, key: &str) -> Self {
+        self.0.message = format!("{} (in `{key}`)", self.0.message);
+        self
+    }
+
     /// Adds a hint; several are printed in order.
     #[must_use]
     pub fn suggest(mut self, suggestion: impl Into<String>) -> Self {
@@ -188,7 +195,7 @@ mod tests {
     #[test]
     fn a_span_inside_a_character_is_widened() {
         let error = Source::new("-l", "aüb").error(2..2, "wrong");
-        assert_eq!(error.span(), 1..1);
+        assert_eq!(error.span(), 1..3);
         assert!(error.render(false).contains("--> -l:1:2"));
     }
 

@@ -145,3 +145,101 @@ pub fn controller_zone(variable: Option<&str>) -> Result<(Tz, Option<Notice>), I
         |zone| (zone, None),
     ))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    /// A home with a configuration and a current folder with an inventory.
+    fn around() -> (tempfile::TempDir, Surroundings) {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path();
+        for path in ["home/.config/pipedown", "here", "xdg/pipedown"] {
+            fs::create_dir_all(root.join(path)).unwrap();
+        }
+        for path in ["home/.config/pipedown", "here", "xdg/pipedown"] {
+            let mut file = fs::File::create(root.join(path).join("inventory.toml")).unwrap();
+            file.write_all(b"[hosts.a]\nidentity_file = \"key\"\n").unwrap();
+        }
+        let uid = fs::metadata(root).unwrap().uid();
+        let around = Surroundings {
+            current: root.join("here"),
+            home: Some(root.join("home")),
+            uid,
+            ..Surroundings::default()
+        };
+        (folder, around)
+    }
+
+    fn open_to_all(path: &Path, mode: u32) {
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    }
+
+    #[test]
+    fn the_first_place_wins() {
+        let (folder, mut around) = around();
+        let at = |around: &Surroundings| {
+            let located = locate(around).unwrap();
+            assert!(located.notices.is_empty(), "{:?}", located.notices);
+            located.path.strip_prefix(folder.path()).unwrap().display().to_string()
+        };
+        assert_eq!(at(&around), "here/inventory.toml");
+        around.variable = Some("../xdg/pipedown/inventory.toml".into());
+        assert_eq!(at(&around), "here/../xdg/pipedown/inventory.toml");
+        around.flag = Some("inventory.toml".into());
+        assert_eq!(at(&around), "here/inventory.toml");
+        (around.flag, around.variable) = (None, Some(PathBuf::new()));
+        around.current = folder.path().join("home");
+        assert_eq!(at(&around), "home/.config/pipedown/inventory.toml");
+        around.config_home = Some(folder.path().join("xdg"));
+        assert_eq!(at(&around), "xdg/pipedown/inventory.toml");
+        let inventory = load(&locate(&around).unwrap(), None).unwrap();
+        let key = inventory.hosts().next().unwrap().target().identity_files.remove(0);
+        assert_eq!(key, folder.path().join("xdg/pipedown/key"));
+    }
+
+    #[test]
+    fn what_others_can_write_is_skipped_or_warned_of() {
+        for open in ["here", "here/inventory.toml"] {
+            let (folder, mut around) = around();
+            open_to_all(&folder.path().join(open), 0o777);
+            let located = locate(&around).unwrap();
+            assert!(located.path.starts_with(folder.path().join("home")));
+            assert!(located.notices[0].0.starts_with("skipped "), "{:?}", located.notices);
+            around.flag = Some("inventory.toml".into());
+            let located = locate(&around).unwrap();
+            assert!(located.path.starts_with(folder.path().join("here")));
+            assert!(located.notices[0].0.contains("given by -i"), "{:?}", located.notices);
+        }
+    }
+
+    #[test]
+    fn the_folder_that_a_link_leads_to_counts() {
+        let (folder, around) = around();
+        let here = folder.path().join("here/inventory.toml");
+        fs::remove_file(&here).unwrap();
+        std::os::unix::fs::symlink("../xdg/pipedown/inventory.toml", &here).unwrap();
+        assert_eq!(locate(&around).unwrap().path, here);
+        open_to_all(&folder.path().join("xdg/pipedown"), 0o777);
+        assert!(locate(&around).unwrap().notices[0].0.contains("writable by everybody"));
+    }
+
+    #[test]
+    fn without_any_the_places_are_named() {
+        let (folder, mut around) = around();
+        open_to_all(&around.current, 0o777);
+        around.config_home = Some(folder.path().join("none"));
+        let text = locate(&around).unwrap_err().render(false);
+        assert!(text.contains("-i, $PIPEDOWN_INVENTORY"), "{text}");
+        assert!(text.contains("(skipped: ") && text.contains("none/pipedown/inventory.toml"), "{text}");
+    }
+
+    #[test]
+    fn the_zone_of_the_controller_is_what_tz_says() {
+        assert_eq!(controller_zone(Some(":Europe/Paris")).unwrap().0, Tz::Europe__Paris);
+        assert!(controller_zone(Some("Europe/Pari")).is_err());
+        assert!(controller_zone(None).is_ok());
+    }
+}

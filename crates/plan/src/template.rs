@@ -172,7 +172,17 @@ fn check_helper(helper: &HelperTemplate, scope: Scope<'_>) -> Result<(), Wrong> 
         return Err(Wrong::new(name, format!("unknown helper `{name}`"))
             .among(TIME_HELPERS.iter().chain(&HELPERS).copied()));
     }
-    helper.params.iter().chain(helper.hash.values()).try_for_each(|p| check_parameter(p, scope))?;
+    let container = |parameter: &Parameter| {
+        let path = parameter.as_name().unwrap_or_default();
+        matches!(path, "vars") || (scope.host && matches!(path, "host" | "host.vars"))
+    };
+    let opens = matches!(name, "each" | "with" | "lookup");
+    helper
+        .params
+        .iter()
+        .chain(helper.hash.values())
+        .filter(|parameter| !(opens && container(parameter)))
+        .try_for_each(|parameter| check_parameter(parameter, scope))?;
     // Inside these, names mean something else; strict rendering watches them.
     if matches!(name, "each" | "with") {
         return Ok(());

@@ -187,3 +187,6 @@ impl<'a> Compiler<'a> {
         )
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -13,3 +13,6 @@ pub use fold::fold;
 pub use parse::HostSet;
 pub(crate) use parse::{Atom, Op};
 pub(crate) use pattern::Pattern;
+
+#[cfg(test)]
+mod tests;

@@ -93,3 +93,6 @@ impl Inventory {
             .find(|section| matches!(&section.kind, SectionKind::Group(name) if name == wanted))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -125,7 +125,7 @@ impl Reader<'_> {
         table.deny_unknown(&known, &format!("`groups.{name}`"))?;
         let mut members = Vec::new();
         for field in table.need("hosts")?.strings()? {
-            self.members(inventory, &field, &mut members)?;
+            self.members(inventory, &field, &mut members).map_err(|error| error.in_key(&field.key))?;
         }
         members.sort_unstable();
         members.dedup();
@@ -188,7 +188,9 @@ impl Reader<'_> {
         let key = Field { text: item.name.to_owned(), span: item.key_span.clone(), key: String::new() };
         let range = key.within(self.source, 0..item.name.len());
         let names = if self.source.text().get(range.clone()) == Some(item.name) {
-            self.names(&Pattern::parse(self.source, range)?)?
+            Pattern::parse(self.source, range)
+                .and_then(|pattern| self.names(&pattern))
+                .map_err(|error| error.in_key(&item.path))?
         } else {
             return Err(self.source.error(range, "write host names without escapes"));
         };

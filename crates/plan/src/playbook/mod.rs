@@ -103,3 +103,6 @@ impl Playbook {
         self.source.text()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -11,3 +11,6 @@ pub use zone::{ZoneChoice, parse_zone};
 pub use words::show_instant;
 pub(crate) use words::{approximate, clock, date, offset_of, relative, remaining, signed};
 pub(crate) use zone::zone_named;
+
+#[cfg(test)]
+mod tests;

@@ -140,7 +140,7 @@ impl WindowTime {
             return Ok(instant);
         }
         let past = remaining(self.now - instant);
-        let error = self.error(format!("{} is past since {past}", show_instant(instant, zone)));
+        let error = self.error(format!("{} was {past} ago", show_instant(instant, zone)));
         let Reading::Clock(clock) = self.reading else { return Err(error) };
         let tomorrow = instant.with_timezone(&zone).date_naive() + Duration::days(1);
         Err(error.suggest(format!(
