@@ -25,8 +25,9 @@ pd_decode() {
 
 # Appends a line to the run's ledger and waits for the disk. A line that was cut off by a full disk ends here.
 pd_record() {
-	mkdir -p "$pd_ledger" &&
-		printf '\n%s %s\n' "$1" "$(date +%s)" >>"$pd_ledger/$pd_run" &&
+	pd_now=$(date +%s) &&
+		mkdir -p "$pd_ledger" &&
+		printf '\n%s %s\n' "$1" "$pd_now" >>"$pd_ledger/$pd_run" &&
 		{ sync "$pd_ledger/$pd_run" || sync; }
 }
 

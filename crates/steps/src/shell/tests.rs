@@ -11,6 +11,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::command;
 
+mod openssh;
 mod sudo;
 
 /// A machine of a kind: its `sh`, and a folder that stands for its root.
@@ -27,7 +28,7 @@ fn shells() -> Vec<PathBuf> {
     if !missing.is_empty() {
         println!("skipped, not installed: {missing:?}");
     }
-    found.into_iter().filter_map(|name| find_program(name)).collect()
+    found.into_iter().filter_map(find_program).collect()
 }
 
 fn find_program(name: &str) -> Option<PathBuf> {
@@ -108,7 +109,11 @@ impl Host {
 impl Drop for Host {
     fn drop(&mut self) {
         for pid in self.processes() {
-            let _ = std::process::Command::new("kill").args(["-KILL", &pid.to_string()]).status();
+            // Some end by themselves in between.
+            let _ = std::process::Command::new("kill")
+                .args(["-KILL", &pid.to_string()])
+                .stderr(Stdio::null())
+                .status();
         }
     }
 }
@@ -293,38 +298,41 @@ async fn nothing_is_left_after_the_end_of_the_input() {
     .await;
 }
 
-#[tokio::test]
-async fn a_change_goes_on_when_the_link_is_gone() {
-    on_every_shell(async |host| {
-        let status = std::process::Command::new("mkfifo").arg(host.file("go")).status().unwrap();
-        assert!(status.success());
-        let mut shell = host.open().await;
-        let change = Call {
-            ledger: Some("change".into()),
-            ..call(": >\"$PIPEDOWN_ROOT/begun\"; read -r go <\"$PIPEDOWN_ROOT/go\"; echo a; echo b >&2; id; : >\"$PIPEDOWN_ROOT/done\"")
-        };
-        {
-            let mut running = pin!(shell.call(change));
-            let mut begun = pin!(until("the fragment begins", || host.file("begun").exists()));
-            tokio::select! {
-                _ = &mut running => panic!("it waits for us"),
-                () = &mut begun => {}
-            }
+/// Begins a change, with another call behind it, and loses the link in the middle of it; the change goes on.
+async fn lose_the_link_in_a_change(host: &Host) {
+    let status = std::process::Command::new("mkfifo").arg(host.file("go")).status().unwrap();
+    assert!(status.success());
+    let change = ": >\"$PIPEDOWN_ROOT/begun\"; read -r go <\"$PIPEDOWN_ROOT/go\"; echo a; echo b >&2; id; : >\"$PIPEDOWN_ROOT/done\"";
+    let calls = vec![
+        Call { ledger: Some("change".into()), ..call(change) },
+        Call { ledger: Some("next".into()), ..call(": >\"$PIPEDOWN_ROOT/next\"") },
+    ];
+    let mut shell = host.open().await;
+    {
+        let mut running = pin!(shell.call_many(calls));
+        let mut begun = pin!(until("the fragment begins", || host.file("begun").exists()));
+        tokio::select! {
+            _ = &mut running => panic!("it waits for us"),
+            () = &mut begun => {}
         }
-        let again = shell.call(call(":")).await;
-        assert!(matches!(again, Err(StepError::Poisoned { .. })), "{again:?}");
-        // Kills the driver and closes its streams.
-        drop(shell);
-        let go = host.file("go");
-        tokio::task::spawn_blocking(move || {
-            let mut file = std::fs::OpenOptions::new().write(true).open(go).unwrap();
-            std::io::Write::write_all(&mut file, b"go\n").unwrap();
-        })
-        .await
-        .unwrap();
-        until("the fragment ends", || host.file("done").exists()).await;
+    }
+    let again = shell.call(call(":")).await;
+    assert!(matches!(again, Err(StepError::Poisoned { .. })), "{again:?}");
+    drop(shell);
+    let go = host.file("go");
+    tokio::task::spawn_blocking(move || {
+        let mut file = std::fs::OpenOptions::new().write(true).open(go).unwrap();
+        std::io::Write::write_all(&mut file, b"go\n").unwrap();
     })
-    .await;
+    .await
+    .unwrap();
+    until("the fragment ends", || host.file("done").exists()).await;
+}
+
+#[tokio::test]
+async fn a_change_goes_on_when_even_the_driver_is_killed() {
+    // Dropping a local shell kills it.
+    on_every_shell(async |host| lose_the_link_in_a_change(&host).await).await;
 }
 
 #[tokio::test]
@@ -392,6 +400,26 @@ async fn a_host_without_setsid_says_so() {
     let mut shell = bare.open().await;
     let error = shell.call(call(":")).await.unwrap_err();
     assert!(matches!(error, StepError::ToolMissing { tool: "setsid", .. }), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_closed_path_needs_few_tools() {
+    for sh in shells() {
+        let mut host = Host::with_sh(&sh);
+        for tool in ["setsid", "sleep", "date", "mkdir", "sync"] {
+            symlink(find_program(tool).unwrap(), host.file("bin").join(tool)).unwrap();
+        }
+        // Korn shells have no printf of their own.
+        if !["dash", "busybox", "bash"].iter().any(|name| sh.ends_with(name)) {
+            symlink(find_program("printf").unwrap(), host.file("bin/printf")).unwrap();
+        }
+        host.path = host.file("bin").display().to_string();
+        let mut shell = host.open().await;
+        let reply =
+            shell.call(Call { ledger: Some("x".into()), ..call("lib; read -r x; echo \"$x\"") }).await;
+        assert_eq!(text(&reply.unwrap().stdout), "lib\n\n", "{}", sh.display());
+        assert!(host.file("var/lib/pipedown/ledger/run-1").exists());
+    }
 }
 
 #[tokio::test]
