@@ -224,7 +224,7 @@ call_off() {
 	done
 	tombstone "$run" "$1"
 	[ "$1" = ended ] || [ -z "$text" ] || broadcast 2
-	remove_window
+	remove_window "$run" || record crit "failed to remove $window"
 	remove_unit reload
 	exit 0
 }
@@ -256,15 +256,9 @@ go_down() {
 	# What nologin replaced is needed only if the host does not go down.
 	keep=$R/run/pipedown
 	mkdir -p "$keep" && cp -R -P -p "$window/before" "$window/ours" "$keep" 2>/dev/null
-	remove_window
+	remove_window "$run" || record crit "failed to remove $window"
 	order "$1" || stay_up "$1"
 	exit 0
-}
-
-remove_window() {
-	rm -rf "$window" || record crit "failed to remove $window"
-	rm -f "$state/ledger/$run" 2>/dev/null
-	rmdir "$state/ledger" 2>/dev/null
 }
 
 # Tries the ways to go down, one after the other, until the host ends us.

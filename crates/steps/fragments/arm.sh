@@ -1,11 +1,12 @@
-# Arms a window: RUN MODE, with its files on standard input. MODE is `fresh`, `run:OLD` (takes the window of run OLD
-# over) or `any` (takes over whatever stands: a window, a shutdown somebody scheduled, an admin's nologin).
+# Arms a window: RUN MODE NOLOGINS, with its files on standard input. MODE is `fresh`, `run:OLD` (takes the window of run OLD
+# over) or `any` (takes over whatever stands: a window, a shutdown somebody scheduled, an admin's nologin). NOLOGINS is
+# `run`, or `run+etc` where sshd does not ask PAM and therefore looks at /etc/nologin only.
 #
 # Standard input is a line `file NAME LINES` and that many lines, for each file, then `end`.
 # Prints `result unchanged|armed`, then what was read back; `refused WHY …` with status 3; `failed WHY` with status 1,
 # after what was done was taken back.
 
-wanted=$1 mode=$2
+wanted=$1 mode=$2 nologins=$3
 run=$wanted
 stage=''
 
@@ -211,7 +212,7 @@ stage=$state/arming.$$.$started
 mkdir "$stage" && unpack && is_whole "$stage" && read_owner "$stage" ||
 	fail "write the window's files to $stage (file system full or read-only?)"
 operator=$owner_operator controller=$owner_controller reason=$owner_reason
-[ ! -e "$stage/usepam-no" ] || [ -L "$R/etc/nologin" ] || : >"$stage/etc-nologin"
+[ "$nologins" = run ] || [ -L "$R/etc/nologin" ] || : >"$stage/etc-nologin"
 if is_unchanged; then
 	back=$(read_back) && printf 'result unchanged\n%s\n' "$back"
 	exit

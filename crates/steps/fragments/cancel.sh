@@ -34,7 +34,13 @@ nothing() {
 # The claim: whoever renames `armed` decides. On a file system that takes no writes only the process can be ended.
 claim() {
 	mv "$window/armed" "$window/cancelling" 2>/dev/null && return
-	[ ! -e "$window/firing" ] || ! find_agenda "$window" || finish firing 3
+	if [ -e "$window/firing" ]; then
+		find_agenda "$window" && finish firing 3
+		# It went down in the act, and is back.
+		find_boot
+		[ ! -r "$window/boot" ] || { read -r down_boot <"$window/boot" && [ "$down_boot" = "$boot" ]; } || fired=yes
+		return
+	fi
 	[ ! -e "$window/armed" ] || printf 'failed to mark the window as called off: after a reboot it would come back\n'
 }
 
@@ -49,22 +55,24 @@ tell() {
 
 call_off() {
 	run=$owner_run
+	fired='' become=cancelled
 	claim
+	[ -z "$fired" ] || become=fired
 	stop_agenda "$window" || fail "end the agenda (process $pid): the host may still go down"
 	find_cancelled_text
 	[ -z "$said" ] || text=$said
 	bad=0
 	take_back reload || bad=1
 	buried=yes
-	tombstone "$run" cancelled || buried=
-	rm -rf "$window" || bad=1
-	rm -f "$state/ledger/$run" && rmdir "$state/ledger" 2>/dev/null
-	[ -n "$buried" ] || tombstone "$run" cancelled ||
+	tombstone "$run" "$become" || buried=
+	remove_window "$run" || bad=1
+	[ -n "$buried" ] || tombstone "$run" "$become" ||
 		printf 'failed to leave a tombstone: a later resume could arm the run again\n'
 	[ ! -e "$window" ] && ! unit_exists || bad=1
-	tell
-	record notice 'window called off'
+	[ -n "$fired" ] || tell
+	record notice "window removed: $become"
 	[ "$bad" = 0 ] || fail "put everything back: see above, and $window"
+	[ -z "$fired" ] || finish "ended fired" 0
 	finish cancelled 0
 }
 

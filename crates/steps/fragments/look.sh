@@ -162,5 +162,6 @@ see_tools
 see_space
 say offset "$(date +%z)"
 wait "$logind_pid" "$sshd_pid" "$people_pid"
+say done-at "$(date +%s.%N)"
 say end look
 exit 0

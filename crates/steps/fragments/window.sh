@@ -101,6 +101,15 @@ remove_unit() {
 	[ -z "$found" ] || [ "$1" != reload ] || ! on_systemd || limited 30 systemctl daemon-reload
 }
 
+# Removes what the window of run $1 keeps here. It goes from its place in one act: what is left of it half-way must
+# not look like a window.
+remove_window() {
+	mv "$window" "$state/gone.$$" 2>/dev/null
+	rm -rf "$state/gone.$$" "$window" && rm -f "$state/ledger/$1" || return 1
+	rmdir "$state/ledger" 2>/dev/null
+	return 0
+}
+
 # Leaves the one line that keeps run $1 from being armed here again: $2 is what became of it.
 tombstone() {
 	mkdir -p "$state/ended" && clock && printf '%s %s %s\n' "$2" "$clock" "${operator:--}" | write "$state/ended/$1"
@@ -203,6 +212,7 @@ repair() {
 			mv "$state/replaced" "$window"
 		fi
 	fi
+	rm -rf "$state"/gone.*
 	for stage in "$state"/arming.*; do
 		[ ! -d "$stage" ] || lives_stage "$stage" || rm -rf "$stage"
 	done

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use pipedown_model::{Failure, FailureClass};
+use pipedown_model::{Failure, FailureClass, FindingCode};
 use pipedown_ssh::SshError;
 
 /// Why something on a host could not be seen or changed.
@@ -79,6 +79,48 @@ pub enum StepError {
         /// The line.
         line: String,
     },
+    /// A fragment said a thing that it never says.
+    #[error("read what {call} says about the host: \"{line}\" is not {wanted}")]
+    Unread {
+        /// The call's name.
+        call: &'static str,
+        /// The line.
+        line: String,
+        /// What it should be.
+        wanted: &'static str,
+    },
+    /// The host's own gate stayed closed; nothing was changed.
+    #[error("{text}")]
+    Refused {
+        /// What it looked at.
+        code: FindingCode,
+        /// What it found.
+        text: String,
+        /// What to do next.
+        hint: &'static str,
+    },
+    /// A fragment failed, and said at what; an arm has taken back what it had done.
+    #[error("{text}")]
+    Host {
+        /// The call's name.
+        call: &'static str,
+        /// At what.
+        text: String,
+    },
+    /// The deadline ended a fragment half-way.
+    #[error("finish {call} on the host: its time was up")]
+    TimedOut {
+        /// The call's name.
+        call: &'static str,
+    },
+    /// What stands on the host is not what was sent.
+    #[error("read the window back: {what} is {found}")]
+    ReadBack {
+        /// Which part.
+        what: &'static str,
+        /// What was found.
+        found: String,
+    },
 }
 
 impl StepError {
@@ -87,13 +129,17 @@ impl StepError {
         match self {
             Self::Link(_) | Self::Ended { lost: true, .. } => FailureClass::Dropped,
             Self::Become { .. } => FailureClass::Become,
-            Self::Deadline { .. } => FailureClass::Deadline,
+            Self::Deadline { .. } | Self::TimedOut { .. } => FailureClass::Deadline,
+            Self::Refused { .. } => FailureClass::Refused,
+            Self::ReadBack { .. } => FailureClass::ReadBack,
             Self::Start { .. }
             | Self::Ended { lost: false, .. }
             | Self::Poisoned { .. }
             | Self::Unsendable { .. }
             | Self::Ledger { .. }
             | Self::ToolMissing { .. }
+            | Self::Unread { .. }
+            | Self::Host { .. }
             | Self::Garbled { .. } => FailureClass::Step,
         }
     }
@@ -101,7 +147,7 @@ impl StepError {
     /// What to do next, if that is known.
     pub fn hint(&self) -> Option<&'static str> {
         match self {
-            Self::Become { hint, .. } => Some(hint),
+            Self::Become { hint, .. } | Self::Refused { hint, .. } => Some(hint),
             Self::Start { .. } => Some("log in by hand: the account needs a shell that can run sh"),
             Self::Deadline { .. } => Some("the host may be frozen or out of memory: look at its console"),
             Self::Ledger { .. } => Some("look at the host's disk: /var may be full or read-only"),
@@ -114,7 +160,15 @@ impl StepError {
 
     /// Whether the call may have changed the host although no result came back.
     pub fn effect_unknown(&self) -> bool {
-        matches!(self, Self::Ended { .. } | Self::Deadline { .. } | Self::Garbled { .. })
+        matches!(
+            self,
+            Self::Ended { .. }
+                | Self::Deadline { .. }
+                | Self::Garbled { .. }
+                | Self::TimedOut { .. }
+                | Self::Unread { .. }
+                | Self::ReadBack { .. }
+        )
     }
 
     /// The failure for the journal.

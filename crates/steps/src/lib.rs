@@ -1,15 +1,35 @@
 //! Sees, changes, verifies and undoes one thing on one host.
 
+pub mod agenda;
+mod answer;
+mod arm;
+mod cancel;
+mod capability;
+mod diff;
 mod error;
+mod fragment;
 mod lane;
 mod ledger;
+mod look;
+mod now;
+mod preflight;
 mod privilege;
+mod run;
 mod secret;
 mod shell;
 mod wire;
 
+pub use arm::{ArmReport, NologinFiles, Persistence, ReplaceMode, arm};
+pub use cancel::{CancelReport, CancelResult, Which, cancel};
+pub use capability::{ChangeName, Changer, Looker};
+pub use diff::{diff, nologin_files};
 pub use error::StepError;
+pub use fragment::library;
 pub use ledger::LedgerEntry;
+pub use look::{Seen, look};
+pub use now::{Foreign, Now, NowReport, now};
+pub use preflight::{GateOptions, is_refused, preflight, same_machine, unknown_effects};
 pub use privilege::command;
+pub use run::{Guard, RunReport, run_step};
 pub use secret::Secret;
 pub use shell::{Call, HostShell, Reply, ShellOptions};

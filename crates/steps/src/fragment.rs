@@ -1,0 +1,85 @@
+//! The POSIX sh that runs on hosts.
+
+use std::sync::LazyLock;
+
+/// A fragment without its comments: every byte of it travels to every host.
+fn compact(sources: &[&str]) -> String {
+    let mut text = String::new();
+    for line in sources.iter().flat_map(|source| source.lines()) {
+        let bare = line.trim_start();
+        if !bare.is_empty() && !bare.starts_with('#') {
+            text.push_str(line);
+            text.push('\n');
+        }
+    }
+    text
+}
+
+macro_rules! fragments {
+    ($($(#[$doc:meta])* $name:ident = $($file:literal)+;)*) => {
+        $(
+            $(#[$doc])*
+            pub(crate) fn $name() -> &'static str {
+                static TEXT: LazyLock<String> =
+                    LazyLock::new(|| compact(&[$(include_str!(concat!("../fragments/", $file))),+]));
+                &TEXT
+            }
+        )*
+    };
+}
+
+fragments! {
+    /// What every fragment begins with.
+    lib = "lib.sh" "window.sh" "scripts.sh";
+    look = "look.sh";
+    arm = "arm.sh";
+    agenda = "agenda.sh";
+    cancel = "cancel.sh";
+    now = "now.sh";
+    run = "run.sh";
+}
+
+/// The library to open a [`HostShell`](crate::HostShell) with: every fragment builds on it.
+pub fn library() -> &'static str {
+    lib()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn comments_do_not_travel() {
+        assert_eq!(compact(&["# a\nx\n\n\t# b\n", "y # c\n"]), "x\ny # c\n");
+    }
+
+    /// A PATH that falls through, or a path that goes around it, would reach the real machine from an embedded host.
+    #[test]
+    fn no_command_is_called_by_an_absolute_path() {
+        let folders = ["/bin/", "/sbin/", "/usr/", "/opt/", "/lib/"];
+        for text in [lib(), look(), arm(), agenda(), cancel(), now(), run()] {
+            for line in text.lines() {
+                let allowed = line.contains("ExecStart=/bin/sh ") || line.contains("PATH=");
+                let found = folders.iter().find(|folder| line.contains(*folder));
+                assert!(allowed || found.is_none(), "absolute path in: {line}");
+            }
+        }
+    }
+
+    #[test]
+    fn no_here_document_and_no_bashism() {
+        for text in [lib(), look(), arm(), agenda(), cancel(), now(), run()] {
+            for line in text.lines() {
+                for banned in ["<<", "[[ ", "function ", "local ", "&>", "<("] {
+                    let awk = banned == "function " && !line.starts_with("function ");
+                    assert!(!line.contains(banned) || awk || is_awk(line), "{banned:?} in: {line}");
+                }
+            }
+        }
+    }
+
+    /// awk has functions too.
+    fn is_awk(line: &str) -> bool {
+        ["group(p", "terminal(n", "service(p", "name(u", "clean(s"].iter().any(|name| line.contains(name))
+    }
+}
