@@ -87,7 +87,10 @@ impl InputError {
     pub fn suggest_among<'a>(self, word: &str, known: impl IntoIterator<Item = &'a str>) -> Self {
         let known: Vec<&str> = known.into_iter().collect();
         match nearest(word, &known).as_slice() {
-            [] if (1..=16).contains(&known.len()) => self.suggest(format!("known are {}", quoted(&known))),
+            [] if known.len() == 1 => self.suggest(format!("the only one is {}", quoted(&known))),
+            [] if (2..=16).contains(&known.len()) => {
+                self.suggest(format!("there are {}", listed(&known, "and")))
+            }
             [] => self,
             near => self.suggest(format!("did you mean {}?", quoted(near))),
         }
@@ -174,9 +177,14 @@ pub(crate) fn nearest<'a>(word: &str, known: &[&'a str]) -> Vec<&'a str> {
 
 /// `` `a`, `b` or `c` ``.
 pub(crate) fn quoted(words: &[&str]) -> String {
+    listed(words, "or")
+}
+
+/// `` `a`, `b` and `c` ``, for a word between the last two.
+fn listed(words: &[&str], word: &str) -> String {
     let all: Vec<String> = words.iter().map(|w| format!("`{w}`")).collect();
     match all.split_last() {
-        Some((last, rest)) if !rest.is_empty() => format!("{} or {last}", rest.join(", ")),
+        Some((last, rest)) if !rest.is_empty() => format!("{} {word} {last}", rest.join(", ")),
         _ => all.concat(),
     }
 }

@@ -31,14 +31,21 @@ struct Version {
 /// When the text is no plan, one of another version, or one that cannot have been compiled: an unknown
 /// zone, a text that is missing or does not match its hash, a host twice.
 pub fn from_json(source: &Source) -> Result<Plan, InputError> {
-    let version: Version = serde_json::from_str(source.text()).map_err(|error| json_error(source, &error))?;
-    if version.v != VERSION {
+    // Another version may well not parse at all; then the version is the better reason.
+    let (version, plan) = match serde_json::from_str::<Plan>(source.text()) {
+        Ok(plan) => (plan.v, Ok(plan)),
+        Err(error) => {
+            let version = serde_json::from_str::<Version>(source.text()).map_or(VERSION, |version| version.v);
+            (version, Err(json_error(source, &error)))
+        }
+    };
+    if version != VERSION {
         let span = source.text().find("\"v\"").map_or(0..0, |at| at..at + 3);
         return Err(source
-            .error(span, format!("the plan has format {}; this program reads format {VERSION}", version.v))
+            .error(span, format!("the plan has format {version}; this program reads format {VERSION}"))
             .suggest("compile it again with `pipedown plan`"));
     }
-    let plan: Plan = serde_json::from_str(source.text()).map_err(|error| json_error(source, &error))?;
+    let plan = plan?;
     check(&plan).map_err(|(word, message)| {
         let span = source.text().find(&word).map_or(0..0, |at| at..at + word.len());
         source.error(span, message).suggest("a plan that was changed by hand is no plan; compile it again")
@@ -67,7 +74,7 @@ fn check(plan: &Plan) -> Result<(), (String, String)> {
     for host in &plan.hosts {
         let name = host.host.as_str();
         let wrong = |message: String| (format!("\"{name}\""), message);
-        HostName::new(name).map_err(|error| wrong(error.to_string()))?;
+        HostName::new(name).map_err(|error| wrong(format!("cannot {error}")))?;
         if !seen.insert(&host.host) {
             return Err(wrong(format!("host {name} is in the plan twice")));
         }
@@ -75,20 +82,20 @@ fn check(plan: &Plan) -> Result<(), (String, String)> {
             return Err((host.zone.clone(), format!("unknown time zone `{}`", host.zone)));
         }
         for step in &host.steps {
-            StepId::new(step.id.as_str()).map_err(|error| wrong(error.to_string()))?;
+            StepId::new(step.id.as_str()).map_err(|error| wrong(format!("cannot {error}")))?;
             if let Some(missing) = texts(&step.spec).into_iter().find(|id| !plan.texts.contains_key(id)) {
                 return Err((missing.hex(), format!("a text of host {name} is missing")));
             }
         }
     }
     for step in &plan.local {
-        StepId::new(step.id.as_str()).map_err(|error| (step.id.to_string(), error.to_string()))?;
+        StepId::new(step.id.as_str()).map_err(|error| (step.id.to_string(), format!("cannot {error}")))?;
     }
     Ok(())
 }
 
 /// The texts and scripts that a step names.
-fn texts(spec: &StepSpec) -> Vec<TextId> {
+pub(crate) fn texts(spec: &StepSpec) -> Vec<TextId> {
     match spec {
         StepSpec::Broadcast { messages } => messages.iter().map(|message| message.text).collect(),
         StepSpec::Motd { text, .. } | StepSpec::Nologin { text, .. } => vec![*text],

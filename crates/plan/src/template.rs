@@ -7,7 +7,7 @@ use chrono_tz::Tz;
 use handlebars::template::{HelperTemplate, Parameter, TemplateElement};
 use handlebars::{
     Context, Handlebars, Helper, HelperResult, Output, Path, RenderContext, RenderError, RenderErrorReason,
-    Template,
+    Template, TemplateErrorReason,
 };
 use serde_json::{Map, Value};
 
@@ -76,9 +76,15 @@ impl Templates {
                 Some(place) => field.within(source, offset(&field.text, place)),
                 None => field.span.clone(),
             };
-            let reason = error.reason().to_string();
-            let reason = reason.lines().last().unwrap_or_default().trim().trim_start_matches("= ").to_owned();
-            source.error(span, format!("`{}` is not a valid template: {reason}", field.key))
+            let what = match error.reason() {
+                TemplateErrorReason::MismatchingClosedHelper(open, close) => {
+                    format!("`{{{{#{open}}}}}` is closed by `{{{{/{close}}}}}`")
+                }
+                _ => "this is not a valid template".to_owned(),
+            };
+            source
+                .error(span, format!("{what} (in `{}`)", field.key))
+                .suggest("every `{{` needs its `}}`, and every `{{#if …}}` its `{{/if}}`")
         })?;
         check(&template, scope).map_err(|wrong| {
             let error = source

@@ -11,6 +11,7 @@ use pipedown_model::{
 };
 
 use crate::hostset::fold;
+use crate::plan_file;
 use crate::time::{approximate, offset_of, show_instant, signed};
 
 /// Prints a plan; hosts with the same timeline are folded together.
@@ -66,16 +67,27 @@ fn local(out: &mut String, plan: &Plan, when: LocalWhen, title: &str) -> fmt::Re
     Ok(())
 }
 
+/// Zone, T and texts of a host.
+type Outline<'a> = (&'a str, Option<DateTime<Utc>>, Vec<TextId>);
+
 /// Hosts in the order of the plan, those with the same timeline together.
 fn groups(plan: &Plan) -> Vec<Vec<&HostPlan>> {
-    let mut places: HashMap<(&str, Option<DateTime<Utc>>, String), usize> = HashMap::new();
+    // The texts alone nearly always tell two timelines apart; only then everything is compared.
+    let mut places: HashMap<Outline<'_>, Vec<usize>> = HashMap::new();
     let mut groups: Vec<Vec<&HostPlan>> = Vec::new();
     for host in &plan.hosts {
-        let steps = serde_json::to_string(&host.steps).unwrap_or_default();
-        let place = *places.entry((&host.zone, host.window, steps)).or_insert(groups.len());
-        match groups.get_mut(place) {
+        let texts = host.steps.iter().flat_map(|step| plan_file::texts(&step.spec)).collect();
+        let near = places.entry((&host.zone, host.window, texts)).or_default();
+        let same = |place: &&usize| {
+            let first = groups.get(**place).and_then(|group| group.first());
+            first.is_some_and(|first| first.steps == host.steps)
+        };
+        match near.iter().find(same).and_then(|place| groups.get_mut(*place)) {
             Some(group) => group.push(host),
-            None => groups.push(vec![host]),
+            None => {
+                near.push(groups.len());
+                groups.push(vec![host]);
+            }
         }
     }
     groups
@@ -89,14 +101,16 @@ fn host_group(out: &mut String, plan: &Plan, group: &[&HostPlan]) -> fmt::Result
     let mut entries: Vec<Line> = first.steps.iter().flat_map(|step| lines(plan, step)).collect();
     // What is done at once comes first; the playbook's order decides within an instant.
     entries.sort_by_key(|line| line.at);
+    let time = |line: &Line| line.at.map_or_else(|| "at once".to_owned(), |at| offset_of(at, zone));
+    let width = entries.iter().map(|line| time(line).len()).max().unwrap_or_default();
     for line in entries {
-        let time = line.at.map_or_else(|| "at once".to_owned(), |at| offset_of(at, zone));
+        let time = time(&line);
         let relative = match (line.at, first.window) {
             (Some(at), _) if at == plan.compiled => "now".to_owned(),
             (Some(at), Some(window)) => signed(at, window),
             _ => String::new(),
         };
-        writeln!(out, "  {}", format!("{time:<23}  {relative:<8}  {}", line.action).trim_end())?;
+        writeln!(out, "  {}", format!("{time:<width$}  {relative:<7}  {}", line.action).trim_end())?;
         for text in line.texts {
             indented(out, &text)?;
         }
@@ -159,7 +173,7 @@ fn file(plan: &Plan, what: &str, at: Option<DateTime<Utc>>, presence: Presence, 
 
 fn command(plan: &Plan, id: &str, run: &RunStep) -> Line {
     let args: String = run.args.iter().map(|arg| format!(" {}", quoted(arg))).collect();
-    let mut line = Line::new(run.at, format!("run {id}{args}; {}", limits(run.on_failure, run.timeout_s)));
+    let mut line = Line::new(run.at, format!("run ({id}){args}; {}", limits(run.on_failure, run.timeout_s)));
     if let Some(path) = &run.creates {
         line.texts.push(format!("# left out if {} exists", quoted(path)));
     }

@@ -17,7 +17,7 @@ use chrono_tz::Tz;
 use pipedown_model::{HostName, HostPlan, HostStep, Operator, Plan, PlaybookSource, TimeSource};
 use serde_json::{Map, Value};
 
-use crate::diagnostic::InputError;
+use crate::diagnostic::{InputError, Source};
 use crate::inventory::{Host, Inventory};
 use crate::playbook::{Playbook, WindowNeed};
 use crate::time::WindowTime;
@@ -70,8 +70,7 @@ pub fn compile(inputs: &Inputs<'_>) -> Result<Plan, InputError> {
     let hosts = inputs
         .hosts
         .iter()
-        .filter_map(|name| inputs.inventory.host(name))
-        .map(|host| compiler.host(&host))
+        .map(|name| compiler.host(&known(inputs.inventory, name)?))
         .collect::<Result<Vec<HostPlan>, InputError>>()?;
     let window = hosts.iter().filter_map(|host| host.window).min();
     let local_zone = inputs.time.and_then(WindowTime::zone).unwrap_or(inputs.zone);
@@ -92,6 +91,13 @@ pub fn compile(inputs: &Inputs<'_>) -> Result<Plan, InputError> {
         local,
         texts: compiler.texts.into_map(),
         hosts,
+    })
+}
+
+fn known<'a>(inventory: &'a Inventory, name: &HostName) -> Result<Host<'a>, InputError> {
+    inventory.host(name).ok_or_else(|| {
+        let source = Source::new("-l", name.as_str());
+        source.error(0..name.as_str().len(), format!("host `{name}` is not in {}", inventory.path()))
     })
 }
 

@@ -174,7 +174,7 @@ impl Reader<'_> {
             .iter()
             .map(|name| {
                 HostName::new(name)
-                    .map_err(|error| self.source.error(pattern.span.clone(), error.to_string()))
+                    .map_err(|error| self.source.error(pattern.span.clone(), format!("cannot {error}")))
             })
             .collect()
     }

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use pipedown_model::{Become, HostName};
+use proptest::prelude::*;
 
 use super::Inventory;
 use crate::hostset::{HostSet, fold};
@@ -157,4 +158,25 @@ fn many_hosts_share_their_settings() {
     assert_eq!(inventory.len(), 50_000);
     assert_eq!(inventory.sections.len(), 2);
     assert_eq!(chosen(&inventory, "*!n[00002-49999]").unwrap(), "n[00001,50000].example.org");
+}
+
+#[test]
+fn the_example_of_the_guide_is_valid() {
+    let guide = include_str!("../../../../docs/INVENTORY.md");
+    let example = guide.split("```toml\n").nth(1).unwrap().split("```").next().unwrap();
+    let inventory = read(example).unwrap_or_else(|error| panic!("{}", error.render(false)));
+    assert_eq!(inventory.len(), 41);
+}
+
+proptest! {
+    #[test]
+    fn a_damaged_file_is_read_or_shown(at in 0_usize..3000, length in 0_usize..40, put in "\\PC{0,8}") {
+        let mut text: Vec<char> = include_str!("../../../../inventory.example.toml").chars().collect();
+        let start = at.min(text.len());
+        let end = (start + length).min(text.len());
+        text.splice(start..end, put.chars());
+        if let Err(error) = read(&text.into_iter().collect::<String>()) {
+            prop_assert!(error.render(false).contains("--> inventory.toml:"));
+        }
+    }
 }

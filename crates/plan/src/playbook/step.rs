@@ -164,7 +164,7 @@ pub(super) fn read_steps(item: &Item<'_>) -> Result<Vec<Step>, InputError> {
 
 fn given_id(item: &Item<'_>) -> Result<StepId, InputError> {
     let field = item.string()?;
-    let id = StepId::new(&field.text).map_err(|error| item.error(error.to_string()))?;
+    let id = StepId::new(&field.text).map_err(|error| item.error(format!("cannot {error}")))?;
     if id == StepId::arm() {
         return Err(item.error("the id `arm` stands for arming the host"));
     }
@@ -176,7 +176,7 @@ fn derived_id(table: &Table<'_>, word: &str, taken: &mut BTreeSet<StepId>) -> Re
     let mut number = 1;
     loop {
         let text = if number == 1 { word.to_owned() } else { format!("{word}-{number}") };
-        let id = StepId::new(&text).map_err(|error| table.error(error.to_string()))?;
+        let id = StepId::new(&text).map_err(|error| table.error(format!("cannot {error}")))?;
         if taken.insert(id.clone()) {
             return Ok(id);
         }

@@ -1,6 +1,7 @@
 //! What is wrong with a playbook is shown where it stands.
 
 use pipedown_model::StepId;
+use proptest::prelude::*;
 
 use super::{Origin, Playbook};
 use crate::{InputError, Source};
@@ -110,4 +111,25 @@ fn whatever_is_wrong_is_shown_where_it_stands() {
     ];
     shown.extend(whole.iter().map(|text| parse(text).unwrap_err().render(false)));
     insta::assert_snapshot!(shown.join("\n\n"));
+}
+
+#[test]
+fn the_example_of_the_guide_is_valid() {
+    let guide = include_str!("../../../../docs/PLAYBOOKS.md");
+    let example = guide.split("```toml\n").nth(1).unwrap().split("```").next().unwrap();
+    let playbook = parse(example).unwrap_or_else(|error| panic!("{}", error.render(false)));
+    assert_eq!((playbook.name(), playbook.steps.len()), ("tell-and-reboot", 2));
+}
+
+proptest! {
+    #[test]
+    fn a_damaged_playbook_is_read_or_shown(at in 0_usize..2500, length in 0_usize..40, put in "\\PC{0,8}") {
+        let mut text: Vec<char> = include_str!("../../../../playbooks/graceful-reboot.toml").chars().collect();
+        let start = at.min(text.len());
+        let end = (start + length).min(text.len());
+        text.splice(start..end, put.chars());
+        if let Err(error) = parse(&text.into_iter().collect::<String>()) {
+            prop_assert!(error.render(false).contains("--> my.toml:"));
+        }
+    }
 }
