@@ -34,7 +34,7 @@ impl Source {
         InputError(Box::new(Details {
             source: self.clone(),
             span: clamp(&self.text, span),
-            message: message.into(),
+            message: printable(&message.into()),
             label: String::new(),
             suggestions: Vec::new(),
         }))
@@ -78,7 +78,7 @@ impl InputError {
     /// Adds a hint; several are printed in order.
     #[must_use]
     pub fn suggest(mut self, suggestion: impl Into<String>) -> Self {
-        self.0.suggestions.push(suggestion.into());
+        self.0.suggestions.push(printable(&suggestion.into()));
         self
     }
 
@@ -149,6 +149,11 @@ impl fmt::Display for InputError {
 
 impl std::error::Error for InputError {}
 
+/// A message may quote what stands in the file; a terminal must not act on it.
+fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+}
+
 /// Cuts a span to the text and to character borders, so that no caller's arithmetic can break the printing.
 fn clamp(text: &str, span: Range<usize>) -> Range<usize> {
     let mut start = span.start.min(text.len());
@@ -205,6 +210,13 @@ mod tests {
         let error = Source::new("-l", "aüb").error(2..2, "wrong");
         assert_eq!(error.span(), 1..3);
         assert!(error.render(false).contains("--> -l:1:2"));
+    }
+
+    #[test]
+    fn what_is_quoted_cannot_move_the_cursor() {
+        let error =
+            Source::new("a.toml", "\u{1b}[2J").error(0..1, "unknown key `\u{1b}[2J`").suggest("\u{7}");
+        assert!(!error.render(false).contains(['\u{1b}', '\u{7}']), "{}", error.render(false));
     }
 
     #[test]
