@@ -149,7 +149,8 @@ send() {
 	broadcast 2
 	clock
 	printf '%s %s\n%s' "$clock" "$reached" "$missed" | write "$window/delivered"
-	record info "message to $reached terminals${missed:+, not to: $(printf '%s' "$missed" | tr '\n' ,)}"
+	delivery
+	record info "$delivery"
 }
 
 # Starts a script of the agenda beside the loop, in a process group of its own that its timeout ends.
@@ -235,7 +236,7 @@ see_deadline() {
 	if ! crowd=$(people); then
 		call_off aborted 'at the deadline sessions could not be read, and count as present'
 	elif [ -n "$crowd" ]; then
-		call_off aborted "at the deadline there were still: $(printf '%s\n' "$crowd" | tr '\n' ',')"
+		call_off aborted "at the deadline there were still: $(printf '%s\n' "$crowd" | awk '{ printf "%s%s on %s", comma, $1, $2; comma = ", " }')"
 	fi
 }
 

@@ -325,7 +325,7 @@ part[4] == "stat" && !(pid in ppid) {
 	comm[pid] = substr(head, index(head, "(") + 1); ppid[pid] = f[2]; tty[pid] = terminal(f[5]); next
 }
 part[4] == "status" { split(text, f, "\t"); uid[pid] = f[2]; next }
-part[4] == "cgroup" && text ~ /^(0::|[0-9]+:name=systemd:)/ && !(pid in cgroup) { cgroup[pid] = text }
+part[4] == "cgroup" && text ~ /^(0::|[0-9]+:name=systemd:)/ { cgroup[pid] = cgroup[pid] " " text }
 END {
 	for (p in ppid) { member[p] = group(p); if (p == me || ((p in mark) && uid[p] == 0)) own[member[p]] = 1 }
 	for (p in ppid) {
@@ -364,7 +364,7 @@ END {
 broadcast() {
 	reached=0 missed=
 	crowd=$(people) || missed="- sessions cannot be read$nl"
-	message=$(printf '%s\n' "$text" | tr -d '\000-\010\013-\037\177' | awk '{ printf "%s\r\n", $0 }')
+	message=$(printf '%s\n' "$text" | tr -d '\000-\010\013-\037\177' | awk '{ printf "%s%s", end, $0; end = "\r\n" }')
 	header="Broadcast from $operator via pipedown ($(date +%H:%M)):"
 	got=$nl$(printf '%s\n' "$crowd" | {
 		writers=
@@ -395,4 +395,10 @@ broadcast() {
 	done
 	unset IFS
 	set +f
+}
+
+# Who was reached, in a line for the log.
+delivery() {
+	list=$(printf '%s' "$missed" | awk '{ printf "%s%s", comma, $0; comma = ", " }')
+	delivery="message to $reached terminal(s)${list:+, not to: $list}"
 }

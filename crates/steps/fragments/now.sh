@@ -29,7 +29,8 @@ leave() {
 tell() {
 	text=$(cat)
 	broadcast 2
-	record notice "message to $reached terminals"
+	delivery
+	record notice "$delivery"
 	printf 'told %s\n' "$reached"
 	printf '%s' "$missed" | while read -r line; do
 		printf 'missed %s\n' "$line"
