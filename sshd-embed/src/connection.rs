@@ -74,6 +74,9 @@ pub(crate) async fn serve(
         attend(service, session, &authenticated, &sessions, &cut, grace, startup).await;
     }
     cut.cancel();
+    // They enter and leave the host's list of logins: none may still write when the next boot clears it.
+    sessions.close();
+    sessions.wait().await;
 }
 
 /// Waits for the end of a session, whoever brings it about.

@@ -6,7 +6,9 @@ use sshd_embed::{AuthorizedKeys, Fleet, KeyPair, Limits, Server};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::time::timeout;
 
-use crate::support::{LONG, Shell, feed, fleet, have_ssh, must, options, run, runs, ssh, ssh_at, until};
+use crate::support::{
+    LONG, Shell, feed, fleet, have_ssh, leads, must, options, run, runs, ssh, ssh_at, until,
+};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_command_has_its_streams_and_its_status() {
@@ -191,6 +193,8 @@ async fn a_detached_child_outlives_its_channel_and_not_its_host() {
     shell.expect(".\r\n").await;
     let text = shell.seen.rsplit("\npid=").next().unwrap().split('.').next().unwrap();
     let other: u32 = text.parse().unwrap();
+    // Until then it belongs to the session that is hung up.
+    until("it has left", async || leads(other)).await;
     drop(shell);
     until("the shell is gone", async || must(&fleet, "root", "who").await.is_empty()).await;
     assert!(runs(pid) && runs(other));
