@@ -1,1 +1,34 @@
 //! Decides what happens next on which host; the only writer of the journal.
+//!
+//! One dispatcher owns run state and sequence numbers. The conductor gives every host its turn; executors,
+//! one per host at work, propose events and wait for their intents to be durable before they touch a host.
+//! See `docs/ARCHITECTURE.md`.
+
+mod apply;
+mod ask;
+mod conductor;
+mod control;
+mod dispatcher;
+mod error;
+mod follow;
+mod journal;
+mod local;
+mod opener;
+mod options;
+mod perform;
+mod recovery;
+mod store;
+mod supersede;
+mod undo;
+mod writer;
+
+pub use ask::ask;
+pub use conductor::{Command, Setup, Work, conduct};
+pub use control::{Asked, ControlSocket, Request, ask as ask_controller};
+pub use dispatcher::{Clock, Dispatcher, Ended, Proposer};
+pub use error::EngineError;
+pub use journal::{Journal, MemoryJournal, Recorded, SqliteJournal};
+pub use opener::{Link, Opened, Opener};
+pub use options::{Options, UnknownSteps};
+pub use store::{RunLock, StateDir, StorageKind};
+pub use supersede::supersede;

@@ -291,8 +291,6 @@ pub enum ControllerMode {
     Resume,
     /// To call it off.
     Cancel,
-    /// To watch what was armed.
-    Follow,
 }
 
 /// A gate of the whole run.

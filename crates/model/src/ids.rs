@@ -125,6 +125,11 @@ impl Operator {
         Self::parse(&format!("{user}@{controller}"))
     }
 
+    /// The controller's part of the name.
+    pub fn controller(&self) -> &str {
+        self.as_str().rsplit_once('@').map_or("", |(_, controller)| controller)
+    }
+
     /// Takes a name as a host recorded it.
     pub fn parse(text: &str) -> Self {
         let clean: String = text.chars().filter(|c| !c.is_control()).collect();

@@ -64,7 +64,6 @@ fn of_run(event: &Event, state: &RunState, style: &Style) -> Option<Said> {
             let purpose = match mode {
                 ControllerMode::Resume => "to resume it",
                 ControllerMode::Cancel => "to cancel it",
-                ControllerMode::Follow => "to follow it",
             };
             (NOTABLE, Tone::Plain, "taken over", format!("by {by} {purpose} (epoch {epoch})"))
         }

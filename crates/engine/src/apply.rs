@@ -1,0 +1,443 @@
+//! One host's turn: look, gates, steps, arm, read back.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use pipedown_model::{
+    Become, Effect, EventKind, Failure, FailureClass, Finding, FindingCode, HostPhase, HostPlan, HostState,
+    HostStep, Mode, OnFailure, Outcome, Presence, Severity, SkipReason, StepId, StepSpec,
+};
+use pipedown_steps::agenda::{AgendaFiles, Owner, render};
+use pipedown_steps::{
+    ArmReport, Changer, GateOptions, LedgerEntry, Looker, Persistence, Seen, StepError, diff, look,
+    nologin_files, preflight,
+};
+use tokio::time::Instant;
+
+use crate::Opened;
+use crate::conductor::{Context, Turn};
+use crate::perform::perform;
+use crate::recovery::{Decision, OnHost, decide};
+
+/// Whether a host of a recorded run still has to have its turn.
+pub(crate) fn unfinished(phase: &HostPhase) -> bool {
+    match phase {
+        HostPhase::Waiting
+        | HostPhase::Ready
+        | HostPhase::Working { .. }
+        | HostPhase::Refused
+        | HostPhase::Unreachable
+        | HostPhase::Failed { .. } => true,
+        HostPhase::Armed { .. }
+        | HostPhase::Done
+        | HostPhase::Undoing
+        | HostPhase::TakenBack
+        | HostPhase::StillArmed
+        | HostPhase::GoingDown
+        | HostPhase::Silent
+        | HostPhase::NeverBack
+        | HostPhase::Settled => false,
+    }
+}
+
+/// Looks at a host and says what its gates say, for `--require-all`; true if it could be armed.
+pub(crate) async fn survey(context: Arc<Context>, index: usize) -> bool {
+    let Some(host) = context.plan.hosts.get(index) else { return false };
+    let turn = HostTurn::new(&context, host, None, Mode::DryRun);
+    match turn.open().await {
+        None => false,
+        Some(mut opened) => {
+            let fit = turn.look(&mut opened).await.is_some();
+            opened.close().await;
+            fit
+        }
+    }
+}
+
+/// Gives a host its turn.
+pub(crate) async fn turn(context: Arc<Context>, index: usize, prior: Option<HostState>, mode: Mode) -> Turn {
+    let Some(host) = context.plan.hosts.get(index) else { return Turn::NotWell };
+    let turn = HostTurn::new(&context, host, prior, mode);
+    let Some(mut opened) = turn.open().await else { return Turn::NotWell };
+    let end = match turn.work(&mut opened).await {
+        Some(end) => end,
+        None => Turn::NotWell,
+    };
+    if matches!(end, Turn::Armed(_)) && context.options.follow {
+        return Turn::Armed(Some(Box::new(opened)));
+    }
+    opened.close().await;
+    end
+}
+
+struct HostTurn<'a> {
+    context: &'a Context,
+    host: &'a HostPlan,
+    prior: Option<HostState>,
+    mode: Mode,
+    ends: Instant,
+}
+
+impl<'a> HostTurn<'a> {
+    fn new(context: &'a Context, host: &'a HostPlan, prior: Option<HostState>, mode: Mode) -> Self {
+        // A script of the playbook has a limit of its own, which adds to the host's.
+        let scripts = host.steps.iter().map(|s| match &s.spec {
+            StepSpec::Run(run) if run.at.is_none() => Duration::from_secs(run.timeout_s.into()),
+            _ => Duration::ZERO,
+        });
+        let ends = Instant::now() + context.options.host_timeout + scripts.sum::<Duration>();
+        Self { context, host, prior, mode, ends }
+    }
+
+    async fn tell(&self, kind: EventKind) {
+        self.context.proposer.tell(kind).await;
+    }
+
+    /// Whether the host may go on; if its time is up, that has been told. Every act has a shorter limit of its own.
+    async fn in_time(&self) -> Option<()> {
+        if Instant::now() < self.ends {
+            return Some(());
+        }
+        let limit = self.context.options.host_timeout.as_secs();
+        let error =
+            Failure::new(FailureClass::Deadline, format!("be done with {} within {limit} s", self.host.host))
+                .with_hint("the host is slow; give --host-timeout");
+        self.tell(EventKind::Refused { host: self.host.host.clone(), error }).await;
+        None
+    }
+
+    async fn open(&self) -> Option<Opened> {
+        let host = self.host.host.clone();
+        match self.context.opener.open(Some(&self.context.run), self.host).await {
+            Ok(opened) => {
+                self.tell(EventKind::HostConnected { host, key: opened.key.clone() }).await;
+                Some(opened)
+            }
+            Err(error) => {
+                self.lost(None, Effect::None, error).await;
+                None
+            }
+        }
+    }
+
+    async fn lost(&self, during: Option<StepId>, effect: Effect, error: Failure) {
+        self.tell(EventKind::HostLost { host: self.host.host.clone(), during, effect, error }).await;
+    }
+
+    /// Looks, and asks the gates. None if the host is refused or lost; that has been told.
+    async fn look(&self, opened: &mut Opened) -> Option<Seen> {
+        let host = &self.host.host;
+        let mut looker = Looker::new(&mut opened.shell);
+        let seen = match look(&mut looker, &*self.context.clock).await {
+            Ok(seen) => seen,
+            Err(error) => {
+                self.lost(None, Effect::None, error.failure()).await;
+                return None;
+            }
+        };
+        let facts = Box::new(seen.facts.clone());
+        self.tell(EventKind::HostSeen { host: host.clone(), skew_ms: seen.skew_ms, facts }).await;
+        let mut refused: Option<Finding> = None;
+        for finding in self.findings(&seen).await {
+            if finding.severity == Severity::Refuse && refused.is_none() {
+                refused = Some(finding.clone());
+            }
+            self.tell(EventKind::Found { host: host.clone(), finding }).await;
+        }
+        match refused {
+            None => Some(seen),
+            Some(finding) => {
+                let error = Failure { class: FailureClass::Refused, text: finding.text, hint: finding.hint };
+                self.tell(EventKind::Refused { host: host.clone(), error }).await;
+                None
+            }
+        }
+    }
+
+    async fn findings(&self, seen: &Seen) -> Vec<Finding> {
+        let context = self.context;
+        let options = &context.options;
+        let gates = GateOptions {
+            run: &context.run,
+            replace: &context.replace_mode(),
+            allow_skew: options.allow_skew,
+            accept_lockout: options.accept_lockout,
+            second_way: options.follow || self.root_can_enter().await,
+            time: &context.plan.time,
+            controller_machine: context.controller.as_deref(),
+            allow_controller: options.include_controller,
+        };
+        let mut findings = preflight(seen, self.host, &gates);
+        findings.extend(self.other_name(seen));
+        findings
+    }
+
+    /// Whether root's own login works, which nologin does not keep out. Tried only where our login will be kept out.
+    async fn root_can_enter(&self) -> bool {
+        let kept_out = self
+            .host
+            .steps
+            .iter()
+            .any(|step| matches!(step.spec, StepSpec::Nologin { presence: Presence::Present, .. }));
+        if !kept_out || self.host.target.user == "root" || self.context.options.accept_lockout {
+            return false;
+        }
+        let mut as_root = self.host.clone();
+        as_root.target.user = "root".to_owned();
+        as_root.target.r#become = Become::None;
+        match self.context.opener.open(None, &as_root).await {
+            Ok(opened) => {
+                opened.close().await;
+                true
+            }
+            Err(_) => false,
+        }
+    }
+
+    /// Whether another name of the run is the same machine. Clones share a machine id, but never a boot.
+    fn other_name(&self, seen: &Seen) -> Option<Finding> {
+        let machine = (seen.facts.machine_id.clone()?, seen.facts.boot_id.clone()?);
+        let first = self.context.claim(machine, &self.host.host)?;
+        Some(Finding {
+            code: FindingCode::SameMachine,
+            severity: Severity::Refuse,
+            text: format!("is the same machine as {first}, which has its turn"),
+            hint: Some("leave one of the two names out".to_owned()),
+        })
+    }
+
+    async fn work(&self, opened: &mut Opened) -> Option<Turn> {
+        let seen = self.look(opened).await?;
+        if self.mode == Mode::DryRun {
+            self.would_change(&seen).await;
+            self.tell(EventKind::HostDone { host: self.host.host.clone() }).await;
+            return Some(Turn::Done);
+        }
+        let at_once: Vec<&HostStep> = self.host.steps.iter().filter(|s| !s.is_armed()).collect();
+        let ledger = self.ledger(opened, !at_once.is_empty()).await?;
+        for step in &at_once {
+            if self.context.stop.is_cancelled() {
+                return Some(Turn::NotBegun);
+            }
+            self.in_time().await?;
+            self.step(opened, step, &ledger).await?;
+        }
+        self.in_time().await?;
+        if self.context.stop.is_cancelled() {
+            return Some(Turn::NotBegun);
+        }
+        if let Some(files) = self.files() {
+            return self.arm(opened, &seen, &files).await;
+        }
+        if !at_once.is_empty() {
+            // What it holds is in the journal now; a ledger that cannot be removed harms nobody.
+            let _ = opened.shell.forget(&self.context.run).await;
+        }
+        self.tell(EventKind::HostDone { host: self.host.host.clone() }).await;
+        Some(Turn::Done)
+    }
+
+    async fn would_change(&self, seen: &Seen) {
+        let files = self.files();
+        let diff = diff(seen, &self.context.plan, self.host, files.as_ref());
+        let first = self.host.steps.first().filter(|_| files.is_none());
+        let step = first.map_or_else(StepId::arm, |step| step.id.clone());
+        let outcome = if diff.is_empty() { Outcome::Unchanged } else { Outcome::WouldChange { diff } };
+        self.tell(EventKind::StepFinished { host: self.host.host.clone(), step, outcome }).await;
+    }
+
+    /// The window's files, as they are sent to the host; none if nothing is armed there.
+    fn files(&self) -> Option<AgendaFiles> {
+        let context = self.context;
+        let owner = Owner {
+            run: context.run.clone(),
+            operator: context.by.clone(),
+            controller: context.by.controller().to_owned(),
+            reason: context.plan.reason.clone(),
+        };
+        render(&context.plan, self.host, &owner)
+    }
+
+    /// What the host itself recorded, if this run was there before.
+    async fn ledger(&self, opened: &mut Opened, wanted: bool) -> Option<BTreeMap<String, LedgerEntry>> {
+        if !wanted || self.prior.is_none() {
+            return Some(BTreeMap::new());
+        }
+        match opened.shell.ledger(&self.context.run).await {
+            Ok(entries) => Some(entries.into_iter().map(|e| (e.name.clone(), e)).collect()),
+            Err(error) => {
+                self.lost(None, Effect::None, error.failure()).await;
+                None
+            }
+        }
+    }
+
+    /// Does one step over the link; None if the host's turn ends here.
+    async fn step(
+        &self,
+        opened: &mut Opened,
+        step: &HostStep,
+        ledger: &BTreeMap<String, LedgerEntry>,
+    ) -> Option<()> {
+        let host = &self.host.host;
+        let on_host = match ledger.get(step.id.as_str()) {
+            None => OnHost::NotStarted,
+            Some(LedgerEntry { status: None, .. }) => OnHost::Started,
+            Some(LedgerEntry { status: Some(0), .. }) => OnHost::Succeeded,
+            Some(LedgerEntry { status: Some(_), .. }) => OnHost::Failed,
+        };
+        let record = self.prior.as_ref().and_then(|p| p.steps.get(&step.id));
+        let finished =
+            |outcome| EventKind::StepFinished { host: host.clone(), step: step.id.clone(), outcome };
+        let skipped = |reason| finished(Outcome::Skipped { reason });
+        match decide(record, on_host, is_guarded(&step.spec), self.context.options.unknown) {
+            Decision::Passed => return Some(()),
+            Decision::AlreadyDone => {
+                self.tell(skipped(SkipReason::AlreadyDone)).await;
+                return Some(());
+            }
+            Decision::LeaveOut => {
+                self.tell(skipped(SkipReason::Operator)).await;
+                return Some(());
+            }
+            Decision::Unknown => {
+                self.unknown(step).await;
+                return None;
+            }
+            Decision::Do => {}
+        }
+        self.intend(&step.id).await?;
+        let mut changer = Changer::new(&mut opened.shell, self.context.name());
+        match perform(&mut changer, &self.context.plan, step, self.context.options.replace).await {
+            Ok(done) => {
+                let failed = matches!(done.outcome, Outcome::Failed { .. });
+                let goes_on = matches!(&step.spec, StepSpec::Run(r) if r.on_failure == OnFailure::Continue);
+                if let Some((ttys, missed)) = done.delivered {
+                    self.tell(EventKind::Delivered { host: host.clone(), ttys, missed }).await;
+                }
+                self.tell(finished(done.outcome)).await;
+                (!failed || goes_on).then_some(())
+            }
+            Err(error) => {
+                self.failed(&step.id, &error).await;
+                None
+            }
+        }
+    }
+
+    /// The step may have finished: says so and leaves the decision to an operator.
+    async fn unknown(&self, step: &HostStep) {
+        let host = self.host.host.clone();
+        let text =
+            format!("step {} began in an earlier attempt, and it is not known whether it finished", step.id);
+        let hint = "look at the host, then resume with --retry-unknown or --skip-unknown".to_owned();
+        let finding = Finding {
+            code: FindingCode::UnknownEffect,
+            severity: Severity::Refuse,
+            text: text.clone(),
+            hint: Some(hint.clone()),
+        };
+        self.tell(EventKind::Found { host: host.clone(), finding }).await;
+        let error = Failure::new(FailureClass::Step, text).with_hint(hint);
+        // The intent of the earlier attempt may have been lost with the journal's end.
+        if self.intend(&step.id).await.is_some() {
+            let outcome = Outcome::Failed { error, effect: Effect::Unknown };
+            self.tell(EventKind::StepFinished { host, step: step.id.clone(), outcome }).await;
+        }
+    }
+
+    /// Makes the intent durable. None if that cannot be: nothing is done then.
+    async fn intend(&self, step: &StepId) -> Option<()> {
+        let attempt = match self.prior.as_ref().and_then(|p| p.steps.get(step)) {
+            Some(pipedown_model::StepRecord::Started { attempt }) => attempt + 1,
+            _ => 1,
+        };
+        let host = self.host.host.clone();
+        let intent = EventKind::StepStarted { host: host.clone(), step: step.clone(), attempt };
+        let Err(error) = self.context.proposer.intend(intent).await else { return Some(()) };
+        let error = Failure::new(FailureClass::Controller, error.to_string()).with_hint(
+            "nothing was changed there; free the disk of the state directory, or give --state-dir",
+        );
+        let outcome = Outcome::Failed { error, effect: Effect::None };
+        self.tell(EventKind::StepFinished { host, step: step.clone(), outcome }).await;
+        None
+    }
+
+    async fn failed(&self, step: &StepId, error: &StepError) {
+        let effect = if error.effect_unknown() { Effect::Unknown } else { Effect::None };
+        let failure = error.failure();
+        if failure.class == FailureClass::Dropped {
+            return self.lost(Some(step.clone()), effect, failure).await;
+        }
+        let outcome = Outcome::Failed { error: failure, effect };
+        let host = self.host.host.clone();
+        self.tell(EventKind::StepFinished { host, step: step.clone(), outcome }).await;
+    }
+
+    async fn arm(&self, opened: &mut Opened, seen: &Seen, files: &AgendaFiles) -> Option<Turn> {
+        let arm = StepId::arm();
+        self.intend(&arm).await?;
+        let mode = self.context.replace_mode();
+        let nologins = nologin_files(seen);
+        let mut changer = Changer::new(&mut opened.shell, self.context.name());
+        match pipedown_steps::arm(&mut changer, files, &mode, nologins).await {
+            Ok(report) => {
+                self.armed(files, report).await;
+                Some(Turn::Armed(None))
+            }
+            Err(error) => {
+                self.failed(&arm, &error).await;
+                None
+            }
+        }
+    }
+
+    async fn armed(&self, files: &AgendaFiles, report: ArmReport) {
+        let host = self.host.host.clone();
+        let (Some(fires), Some(not_after)) = (files.fires(), files.not_after()) else { return };
+        let outcome = if report.unchanged {
+            Outcome::Unchanged
+        } else {
+            let count = files.entries().len();
+            Outcome::Changed { diff: vec![format!("agenda of {count} entries, process {}", report.process)] }
+        };
+        self.tell(EventKind::StepFinished { host: host.clone(), step: StepId::arm(), outcome }).await;
+        if report.persistence != Persistence::Persistent {
+            let text =
+                "an unplanned reboot before T would end the window there: its agenda does not come back";
+            let finding = Finding {
+                code: FindingCode::NotPersistent,
+                severity: Severity::Info,
+                text: text.to_owned(),
+                hint: None,
+            };
+            self.tell(EventKind::Found { host: host.clone(), finding }).await;
+        }
+        let ends_with = self.host.steps.iter().find_map(|step| match &step.spec {
+            StepSpec::Shutdown { how, .. } => Some(*how),
+            _ => None,
+        });
+        let armed = EventKind::Armed {
+            host,
+            ends_with,
+            fires,
+            not_after,
+            agenda: report.agenda,
+            cancel_script: report.cancel.trim_start_matches("sh ").to_owned(),
+        };
+        self.tell(armed).await;
+    }
+}
+
+/// Whether a step may be repeated without harm, because it looks before it acts.
+fn is_guarded(spec: &StepSpec) -> bool {
+    match spec {
+        StepSpec::Broadcast { .. } => false,
+        StepSpec::Run(run) => run.is_guarded(),
+        StepSpec::Motd { .. }
+        | StepSpec::Nologin { .. }
+        | StepSpec::Drain { .. }
+        | StepSpec::Shutdown { .. } => true,
+    }
+}
