@@ -56,7 +56,10 @@ fn dependencies_point_down_only() {
         ),
     ]);
     let found = dependencies();
-    assert_eq!(found.keys().map(String::as_str).collect::<Vec<_>>(), allowed.keys().copied().collect::<Vec<_>>());
+    assert_eq!(
+        found.keys().map(String::as_str).collect::<Vec<_>>(),
+        allowed.keys().copied().collect::<Vec<_>>()
+    );
     for (package, names) in &found {
         let ours: Vec<&str> = names.iter().map(String::as_str).filter(|n| found.contains_key(*n)).collect();
         assert_eq!(ours, allowed[package.as_str()], "edges of {package}");
@@ -102,7 +105,11 @@ fn files_are_small_and_named_for_their_subject() {
     assert!(found.len() > 30, "the walk found only {} files", found.len());
     for path in found {
         let stem = path.file_stem().unwrap().to_str().unwrap();
-        assert!(!["util", "utils", "common", "helpers", "manager", "misc"].contains(&stem), "{}", path.display());
+        assert!(
+            !["util", "utils", "common", "helpers", "manager", "misc"].contains(&stem),
+            "{}",
+            path.display()
+        );
         let is_test = path.components().any(|c| c.as_os_str() == "tests") || stem == "tests";
         let lines = std::fs::read_to_string(&path).unwrap().lines().count();
         assert!(is_test || lines <= 600, "{} has {lines} lines: split it by subject", path.display());

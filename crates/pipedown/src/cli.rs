@@ -114,7 +114,7 @@ pub struct TargetArgs {
 }
 
 /// When.
-#[derive(Debug, Clone, Default, Args)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
 #[command(next_help_heading = "When")]
 pub struct TimeArgs {
     /// 18:00, 2026-12-01T18:00, or 2026-12-01T18:00+01:00
@@ -132,7 +132,7 @@ pub struct TimeArgs {
 #[derive(Debug, Clone, Args)]
 pub struct PlaybookArgs {
     /// A shipped playbook (see `pipedown playbooks`) or a file
-    #[arg(value_name = "PLAYBOOK")]
+    #[arg(value_name = "PLAYBOOK|FILE.plan")]
     pub playbook: String,
     /// Set a variable of the playbook (repeatable)
     #[arg(short = 'e', long = "var", value_name = "NAME=VALUE")]
@@ -163,6 +163,19 @@ pub struct ReachArgs {
     pub become_password_command: Option<String>,
 }
 
+impl ReachArgs {
+    /// What the options are when none is given.
+    pub fn usual() -> Self {
+        Self {
+            parallel: 64,
+            connect_timeout: Duration::from_secs(10),
+            host_timeout: Duration::from_secs(120),
+            ask_become_password: false,
+            become_password_command: None,
+        }
+    }
+}
+
 /// Which gates are opened by hand.
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Gates")]
@@ -189,5 +202,5 @@ pub struct GateArgs {
 
 /// Reads `90s`, `5m`, `1h30m`.
 pub fn duration(text: &str) -> Result<Duration, String> {
-    pipedown_plan::parse_duration(text).map_err(|e| e.to_string())
+    humantime::parse_duration(text).map_err(|e| format!("{e}; write 90s, 5m or 1h30m"))
 }

@@ -1,2 +1,93 @@
-//! The pipedown command.
-fn main() {}
+//! The pipedown command: argv, environment, terminal, wiring, signals, exit code.
+
+mod cli;
+mod commands;
+mod compiling;
+mod drive;
+mod reach;
+mod secrets;
+mod stop;
+mod surroundings;
+mod terminal;
+
+use std::process::ExitCode as ProcessExit;
+
+use clap::Parser;
+use clap::error::ErrorKind;
+use pipedown_model::ExitCode;
+
+use crate::cli::{Cli, Command};
+use crate::stop::Stop;
+use crate::surroundings::Surroundings;
+
+fn main() -> ProcessExit {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // A closed terminal is no reason for another exit code.
+            let _ = error.print();
+            let fine = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
+            return ProcessExit::from(if fine { 0 } else { ExitCode::Usage.code() });
+        }
+    };
+    if let Command::Confine { args } = cli.command {
+        return sshd_embed::confine_main(args);
+    }
+    let code = match Surroundings::gather(cli.global) {
+        Ok(around) => match dispatch(&around, cli.command) {
+            Ok(code) => code,
+            Err(stop) => {
+                terminal::say(&stop.render(around.colours(&std::io::stderr())));
+                stop.code
+            }
+        },
+        Err(stop) => {
+            terminal::say(&stop.render(false));
+            stop.code
+        }
+    };
+    ProcessExit::from(code.code())
+}
+
+fn dispatch(around: &Surroundings, command: Command) -> Result<ExitCode, Stop> {
+    use crate::commands as c;
+    match command {
+        Command::Plan(args) => c::plan::run(around, &args),
+        Command::Runs(args) => c::runs::run(around, &args),
+        Command::Show(args) => c::show::run(around, &args),
+        Command::Hosts(args) => c::hosts::run(around, &args),
+        Command::Playbooks(args) => c::playbooks::run(around, &args),
+        Command::Completions(args) => c::completions::run(&args),
+        Command::Confine { .. } => Ok(ExitCode::Internal),
+        command => {
+            let runtime = tokio::runtime::Builder::new_multi_thread()
+                .enable_all()
+                .build()
+                .map_err(|e| Stop::failed(format!("start the runtime: {e}")))?;
+            let done = runtime.block_on(connected(around, command));
+            // A prompt that still waits on a blocking thread must not hold the process.
+            runtime.shutdown_background();
+            done
+        }
+    }
+}
+
+/// The commands that talk to hosts.
+async fn connected(around: &Surroundings, command: Command) -> Result<ExitCode, Stop> {
+    use crate::commands as c;
+    match command {
+        Command::Demo(args) => c::demo::run(around, &args).await,
+        Command::Run(args) => c::run::run(around, args).await,
+        Command::Status(args) => c::status::run(around, &args).await,
+        Command::Cancel(args) => c::cancel::run(around, &args).await,
+        Command::Postpone(args) => c::postpone::run(around, &args).await,
+        Command::Resume(args) => c::resume::run(around, &args).await,
+        Command::Plan(_)
+        | Command::Runs(_)
+        | Command::Show(_)
+        | Command::Hosts(_)
+        | Command::Playbooks(_)
+        | Command::Completions(_)
+        | Command::Confine { .. } => Ok(ExitCode::Internal),
+    }
+}

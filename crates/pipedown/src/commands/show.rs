@@ -1,0 +1,36 @@
+//! `pipedown show RUN`: a recorded run through the reporter that showed it live.
+
+use clap::Args;
+use pipedown_engine::SqliteJournal;
+use pipedown_model::{Event, ExitCode};
+use pipedown_report::{Json, Plain, Stamp};
+
+use crate::drive::Screen;
+use crate::stop::Stop;
+use crate::surroundings::Surroundings;
+
+/// Shows a recorded run again. The id may be shortened to any part that only one run has.
+#[derive(Debug, Args)]
+pub struct ShowArgs {
+    /// The run, see `pipedown runs`
+    run: String,
+}
+
+pub fn run(around: &Surroundings, args: &ShowArgs) -> Result<ExitCode, Stop> {
+    let run = around.state.find(&args.run)?;
+    let recorded = SqliteJournal::read(&around.state, &run)?;
+    if around.global.json {
+        // The recorded lines, so that what a later version wrote keeps its fields.
+        let mut json = Json::new(Box::new(std::io::stdout()));
+        recorded.lines.iter().for_each(|line| json.raw(line));
+        return Ok(ExitCode::Done);
+    }
+    let mut style = around.style();
+    style.stamp = Stamp::On;
+    style.as_of = Some(Surroundings::now());
+    let mut screen = Screen::new(Box::new(Plain::new(Box::new(std::io::stdout()), style)), None);
+    let show = |event: &Event| screen.show(event);
+    recorded.events.iter().for_each(show);
+    screen.finish();
+    Ok(ExitCode::Done)
+}

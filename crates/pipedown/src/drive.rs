@@ -1,0 +1,159 @@
+//! Runs the engine and shows what it does: events to a reporter, signals and the control socket to the engine.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use indicatif::ProgressDrawTarget;
+use pipedown_engine::{Command, ControlSocket, Ended, Setup, Work, conduct};
+use pipedown_model::{Event, ExitCode, RunState};
+use pipedown_report::{Json, Live, Plain, Reporter};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+
+use crate::stop::Stop;
+use crate::surroundings::Surroundings;
+use crate::terminal;
+
+/// How often what moves on a terminal moves.
+const TICK: Duration = Duration::from_millis(100);
+
+/// The reporter that the options and the terminal ask for.
+pub fn reporter(around: &Surroundings) -> Box<dyn Reporter + Send> {
+    use std::io::IsTerminal;
+    let style = around.style();
+    if around.global.json {
+        Box::new(Json::new(Box::new(std::io::stdout())))
+    } else if std::io::stderr().is_terminal() && !around.global.quiet {
+        Box::new(Live::new(ProgressDrawTarget::stderr(), style))
+    } else {
+        Box::new(Plain::new(Box::new(std::io::stderr()), style))
+    }
+}
+
+/// A consumer of events that folds them for a reporter.
+pub struct Screen {
+    reporter: Box<dyn Reporter + Send>,
+    state: Option<RunState>,
+}
+
+impl Screen {
+    /// Makes a screen; `state` is the fold of what came before.
+    pub fn new(reporter: Box<dyn Reporter + Send>, state: Option<RunState>) -> Self {
+        Self { reporter, state }
+    }
+
+    /// Shows one event.
+    pub fn show(&mut self, event: &Event) {
+        match self.state.as_mut() {
+            // What cannot be folded was refused by the dispatcher and never gets here.
+            Some(state) => drop(state.apply(event)),
+            None => self.state = RunState::begin(event).ok(),
+        }
+        if let Some(state) = &self.state {
+            self.reporter.event(event, state);
+        }
+    }
+
+    /// Shows the end.
+    pub fn finish(&mut self) {
+        if let Some(state) = &self.state {
+            self.reporter.finish(state);
+        }
+    }
+
+    fn tick(&mut self) {
+        self.reporter.tick();
+    }
+}
+
+/// Does the work; events go to the screen as they become durable.
+///
+/// # Errors
+/// When the engine cannot begin.
+pub async fn drive(
+    around: &Surroundings,
+    make: impl FnOnce(mpsc::UnboundedSender<Arc<Event>>) -> Setup,
+    work: Work,
+    listen: bool,
+) -> Result<Ended, Stop> {
+    let (consumer, mut events) = mpsc::unbounded_channel();
+    let (commands, orders) = mpsc::channel(8);
+    let setup = make(consumer);
+    let mut screen = Screen::new(reporter(around), setup.recorded.clone());
+    let socket = if listen {
+        let (asked, mut asks) = mpsc::channel(4);
+        let forward = commands.clone();
+        tokio::spawn(async move {
+            while let Some(ask) = asks.recv().await {
+                if forward.send(Command::Asked(ask)).await.is_err() {
+                    return;
+                }
+            }
+        });
+        // Without its socket a run works; only `cancel` on this machine has to connect by itself.
+        match ControlSocket::bind(&around.state.socket(&setup.run), asked) {
+            Ok(socket) => Some(socket),
+            Err(e) => {
+                around.note(&format!("note: failed to {e}"));
+                None
+            }
+        }
+    } else {
+        None
+    };
+    let signals = tokio::spawn(interrupts(commands));
+    let conducting = conduct(setup, work, orders);
+    tokio::pin!(conducting);
+    let mut ticks = tokio::time::interval(TICK);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
+    let ended = loop {
+        tokio::select! {
+            ended = &mut conducting => break ended,
+            Some(event) = events.recv() => screen.show(&event),
+            _ = ticks.tick() => screen.tick(),
+        }
+    };
+    while let Some(event) = events.recv().await {
+        screen.show(&event);
+    }
+    screen.finish();
+    signals.abort();
+    drop(socket);
+    let ended = ended?;
+    if let Some(defect) = &ended.defect {
+        terminal::say(&format!("error: pipedown contradicted itself (please report this): {defect}"));
+    }
+    if !ended.recorded {
+        terminal::say("warning: the journal could not be written: what is shown above is not recorded");
+    }
+    Ok(ended)
+}
+
+/// Ctrl-C and SIGTERM: once to finish what is begun, twice to stop now.
+async fn interrupts(commands: mpsc::Sender<Command>) -> Option<()> {
+    let mut interrupt = signal(SignalKind::interrupt()).ok()?;
+    let mut terminate = signal(SignalKind::terminate()).ok()?;
+    for (command, text) in [
+        (
+            Command::Interrupt,
+            "\ninterrupted: no new host is begun, those at work finish; once more to stop now",
+        ),
+        (Command::Abort, "\nstopping now: what was in flight is not known"),
+    ] {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+        terminal::say(text);
+        commands.send(command).await.ok()?;
+    }
+    Some(())
+}
+
+/// The exit code of what the engine did.
+pub fn exit_code(ended: &Ended, detailed: bool) -> ExitCode {
+    if ended.defect.is_some() {
+        return ExitCode::Internal;
+    }
+    ended.state.as_ref().map_or(ExitCode::Internal, |state| state.exit_code(detailed))
+}

@@ -1,0 +1,115 @@
+//! How hosts are reached: SSH, and one privileged shell on each.
+
+use std::sync::Arc;
+
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use pipedown_engine::{Link, Opened, Opener};
+use pipedown_model::{Become, Failure, FailureClass, HostKeySeen, HostPlan, RunId};
+use pipedown_ssh::{ConnectError, Connection, Connector, FailureClass as SshClass, Phase, Settings, Target};
+use pipedown_steps::{HostShell, Secret, ShellOptions};
+
+use crate::cli::ReachArgs;
+use crate::secrets::{self, Prompt};
+use crate::stop::Stop;
+use crate::surroundings::Surroundings;
+
+/// Opens hosts over SSH.
+pub struct SshOpener {
+    connector: Connector,
+    password: Option<Secret>,
+}
+
+impl SshOpener {
+    /// Makes an opener with the user's files, agent and limits; asks for the sudo password if one is to be used.
+    ///
+    /// # Errors
+    /// When a password was asked for and cannot be had.
+    pub fn new(around: &Surroundings, reach: &ReachArgs) -> Result<Self, Stop> {
+        let mut settings = match around.home() {
+            Some(home) => Settings::for_home(home),
+            None => Settings::default(),
+        };
+        settings.agent_socket = std::env::var_os("SSH_AUTH_SOCK").filter(|s| !s.is_empty()).map(Into::into);
+        settings.deadlines.resolve = reach.connect_timeout;
+        settings.deadlines.connect = reach.connect_timeout;
+        settings.deadlines.banner = reach.connect_timeout;
+        let connector = Connector::new(settings, Some(Arc::new(Prompt)));
+        Ok(Self { connector, password: secrets::become_password(reach)? })
+    }
+
+    /// What was left out while keys and known hosts were read; each to be said once.
+    pub fn warnings(&self) -> Vec<String> {
+        self.connector.warnings().iter().map(ToString::to_string).collect()
+    }
+}
+
+fn target(host: &HostPlan) -> Target {
+    let to = &host.target;
+    let mut target = Target::new(host.host.as_str(), &to.address, to.port, &to.user);
+    target.identities.clone_from(&to.identity_files);
+    target.known_hosts.clone_from(&to.known_hosts);
+    target
+}
+
+impl Opener for SshOpener {
+    fn open<'a>(
+        &'a self,
+        run: Option<&'a RunId>,
+        host: &'a HostPlan,
+    ) -> BoxFuture<'a, Result<Opened, Failure>> {
+        async move {
+            let connection = self.connector.connect(&target(host)).await.map_err(|e| failure(&e))?;
+            let to_root = host.target.r#become;
+            let password = self.password.clone().filter(|_| to_root == Become::Sudo);
+            let command = pipedown_steps::command(to_root, password.is_some());
+            let exec = connection.exec(&command).await.map_err(|e| {
+                Failure::new(FailureClass::Dropped, format!("start a shell on {}: {e}", host.host))
+            })?;
+            let options = ShellOptions { run: run.cloned(), ..ShellOptions::default() };
+            let shell = HostShell::open(exec, to_root, password, pipedown_steps::library(), options)
+                .await
+                .map_err(|e| e.failure())?;
+            let key = connection.host_key();
+            let key = HostKeySeen { algorithm: key.algorithm().to_owned(), fingerprint: key.fingerprint() };
+            Ok(Opened { key, shell, link: Box::new(SshLink(connection)) })
+        }
+        .boxed()
+    }
+}
+
+struct SshLink(Connection);
+
+impl Link for SshLink {
+    fn gone(&self) -> BoxFuture<'static, ()> {
+        self.0.closed().map(|_| ()).boxed()
+    }
+
+    fn is_gone(&self) -> bool {
+        self.0.is_closed()
+    }
+
+    fn close(self: Box<Self>) -> BoxFuture<'static, ()> {
+        self.0.close().boxed()
+    }
+}
+
+/// The SSH client's error in the journal's words.
+pub fn failure(error: &ConnectError) -> Failure {
+    let class = match (error.class(), error.phase()) {
+        (SshClass::Unresolved, _) | (SshClass::TimedOut, Phase::Resolve) => FailureClass::Resolve,
+        (SshClass::Unreachable, _) | (SshClass::TimedOut | SshClass::Dropped, Phase::Connect) => {
+            FailureClass::Connect
+        }
+        (SshClass::NotSsh, _) | (SshClass::TimedOut | SshClass::Dropped, Phase::Banner) => {
+            FailureClass::Banner
+        }
+        (SshClass::KeyExchange, _) | (SshClass::TimedOut, Phase::KeyExchange) => FailureClass::KeyExchange,
+        (SshClass::HostKeyUnknown, _) => FailureClass::HostKeyUnknown,
+        (SshClass::HostKeyChanged, _) => FailureClass::HostKeyChanged,
+        (SshClass::HostKeyRevoked, _) => FailureClass::HostKeyRevoked,
+        (SshClass::AuthDenied, _) | (SshClass::TimedOut, Phase::Auth) => FailureClass::Auth,
+        (SshClass::Dropped, _) => FailureClass::Dropped,
+    };
+    Failure::new(class, error.to_string()).with_hint(error.hint())
+}

@@ -1,0 +1,181 @@
+//! What the process finds around it: inventory, zone, state directory, operator, terminal.
+
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
+
+use chrono::{DateTime, Utc};
+use chrono_tz::Tz;
+use pipedown_engine::StateDir;
+use pipedown_model::{HostName, Operator, RunId};
+use pipedown_plan::files::{self, Located};
+use pipedown_plan::{HostSet, Inventory, Notice};
+use pipedown_report::{Colour, Stamp, Style, Verbosity};
+
+use crate::cli::{ColorChoice, Global, TargetArgs};
+use crate::stop::Stop;
+
+/// What every command may need; gathered once.
+pub struct Surroundings {
+    /// The options of every command.
+    pub global: Global,
+    /// This machine's zone.
+    pub zone: Tz,
+    /// Where runs are recorded.
+    pub state: StateDir,
+    home: Option<PathBuf>,
+}
+
+/// An environment variable that is set and not empty.
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+impl Surroundings {
+    /// Gathers.
+    ///
+    /// # Errors
+    /// When `$TZ` names no zone, or there is no place for the state directory.
+    pub fn gather(global: Global) -> Result<Self, Stop> {
+        let home = variable("HOME").map(PathBuf::from);
+        let (zone, notice) = files::controller_zone(variable("TZ").as_deref())?;
+        let state = match (&global.state_dir, variable("XDG_STATE_HOME"), &home) {
+            (Some(path), ..) => path.clone(),
+            (None, Some(xdg), _) if xdg.starts_with('/') => PathBuf::from(xdg).join("pipedown"),
+            (None, _, Some(home)) => home.join(".local/state/pipedown"),
+            (None, _, None) => {
+                return Err(
+                    Stop::failed("find the state directory: HOME is not set").hint("give --state-dir")
+                );
+            }
+        };
+        let state = std::path::absolute(&state).unwrap_or(state);
+        let around = Self { global, zone, state: StateDir::new(state), home };
+        if let Some(Notice(text)) = notice {
+            around.note(&text);
+        }
+        Ok(around)
+    }
+
+    /// The same, with everything that is read or recorded below one folder.
+    pub fn within(&self, folder: &Path) -> Self {
+        let global = Global { inventory: Some(folder.join("inventory.toml")), ..self.global.clone() };
+        Self {
+            global,
+            zone: self.zone,
+            state: StateDir::new(folder.join("state")),
+            home: Some(folder.to_owned()),
+        }
+    }
+
+    /// The home directory.
+    pub fn home(&self) -> Option<&PathBuf> {
+        self.home.as_ref()
+    }
+
+    /// Says something on standard error, unless `-q`.
+    pub fn note(&self, text: &str) {
+        if !self.global.quiet {
+            crate::terminal::say(text);
+        }
+    }
+
+    /// The system clock.
+    #[expect(clippy::disallowed_methods, reason = "the roof reads the clock that everything else is given")]
+    pub fn now() -> DateTime<Utc> {
+        Utc::now()
+    }
+
+    /// Who acts: `user@controller`.
+    pub fn operator() -> Operator {
+        let user = ["SUDO_USER", "USER", "LOGNAME"].into_iter().find_map(variable);
+        let user = user.unwrap_or_else(|| format!("uid{}", rustix::process::getuid().as_raw()));
+        let name = rustix::system::uname();
+        Operator::new(&user, &name.nodename().to_string_lossy())
+    }
+
+    /// This machine's id (machine-id(5)), to recognise it among the hosts.
+    pub fn machine() -> Option<String> {
+        let id = std::fs::read_to_string("/etc/machine-id").ok()?;
+        Some(id.trim().to_owned()).filter(|id| !id.is_empty())
+    }
+
+    /// A new run id: the date, then six random letters and digits.
+    ///
+    /// # Errors
+    /// When the system has no randomness to give.
+    pub fn new_run(&self, now: DateTime<Utc>) -> Result<RunId, Stop> {
+        let mut random = [0_u8; 4];
+        getrandom::fill(&mut random).map_err(|e| Stop::failed(format!("draw a run id: {e}")))?;
+        let letters = data_encoding::BASE32_NOPAD.encode(&random).to_lowercase();
+        let date = now.with_timezone(&self.zone).format("%Y%m%d");
+        let short: String = letters.chars().take(6).collect();
+        RunId::new(&format!("{date}-{short}")).map_err(|e| Stop::failed(e.to_string()))
+    }
+
+    /// Finds and reads the inventory; its path is always printed.
+    ///
+    /// # Errors
+    /// When there is none or it is wrong.
+    pub fn inventory(&self) -> Result<Inventory, Stop> {
+        let around = files::Surroundings {
+            flag: self.global.inventory.clone(),
+            variable: variable("PIPEDOWN_INVENTORY").map(PathBuf::from),
+            current: std::env::current_dir()
+                .map_err(|e| Stop::failed(format!("find the current folder: {e}")))?,
+            config_home: variable("XDG_CONFIG_HOME").map(PathBuf::from),
+            home: self.home.clone(),
+            uid: rustix::process::getuid().as_raw(),
+        };
+        let located: Located = files::locate(&around)?;
+        for Notice(text) in &located.notices {
+            self.note(&format!("note: {text}"));
+        }
+        self.note(&format!("inventory: {}", located.path.display()));
+        Ok(files::load(&located, self.home.as_deref())?)
+    }
+
+    /// The hosts that were asked for.
+    ///
+    /// # Errors
+    /// When none were, or the set is wrong or empty.
+    pub fn hosts(&self, inventory: &Inventory, targets: &TargetArgs) -> Result<Vec<HostName>, Stop> {
+        let set = match (&targets.limit, targets.all) {
+            (Some(text), _) => HostSet::parse(text)?,
+            (None, true) => HostSet::all(),
+            (None, false) => {
+                return Err(Stop::usage("which hosts?").hint("-l SET (login[01-40], @group, …) or --all"));
+            }
+        };
+        let hosts = inventory.select(&set)?;
+        if hosts.is_empty() {
+            return Err(Stop::usage("the host set is empty").hint("`pipedown hosts` shows the inventory"));
+        }
+        Ok(hosts)
+    }
+
+    /// How reports look.
+    pub fn style(&self) -> Style {
+        let mut style = Style::new(self.zone, pipedown_plan::fold);
+        style.verbosity = match (self.global.quiet, self.global.verbose) {
+            (true, _) => Verbosity::Quiet,
+            (_, true) => Verbosity::Verbose,
+            _ => Verbosity::Normal,
+        };
+        style.colour = if self.colours(&std::io::stderr()) { Colour::On } else { Colour::Off };
+        style.stamp = Stamp::Off;
+        style
+    }
+
+    /// Whether a stream gets colours (NO_COLOR: no-color.org).
+    pub fn colours(&self, stream: &impl IsTerminal) -> bool {
+        match self.global.color {
+            ColorChoice::Always => true,
+            ColorChoice::Never => false,
+            ColorChoice::Auto => {
+                stream.is_terminal()
+                    && variable("NO_COLOR").is_none()
+                    && variable("TERM").is_none_or(|t| t != "dumb")
+            }
+        }
+    }
+}
