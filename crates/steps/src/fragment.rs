@@ -37,6 +37,7 @@ fragments! {
     cancel = "cancel.sh";
     now = "now.sh";
     run = "run.sh";
+    reap = "reap.sh";
 }
 
 /// The library to open a [`HostShell`](crate::HostShell) with: every fragment builds on it.

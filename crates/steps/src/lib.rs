@@ -14,10 +14,14 @@ mod look;
 mod now;
 mod preflight;
 mod privilege;
+mod reap;
 mod run;
 mod secret;
 mod shell;
 mod wire;
+
+#[cfg(test)]
+mod host_tests;
 
 pub use arm::{ArmReport, NologinFiles, Persistence, ReplaceMode, arm};
 pub use cancel::{CancelReport, CancelResult, Which, cancel};
@@ -30,6 +34,7 @@ pub use look::{Seen, look};
 pub use now::{Foreign, Now, NowReport, now};
 pub use preflight::{GateOptions, is_refused, preflight, same_machine, unknown_effects};
 pub use privilege::command;
+pub use reap::reap;
 pub use run::{Guard, RunReport, run_step};
 pub use secret::Secret;
 pub use shell::{Call, HostShell, Reply, ShellOptions};

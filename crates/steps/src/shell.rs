@@ -214,6 +214,12 @@ impl HostShell {
         replies
     }
 
+    /// Whether it was given up while it may still be there: a call did not answer in time, or was dropped half-way.
+    pub fn is_wedged(&self) -> bool {
+        let End { status, signal, refused, lost, .. } = &self.streams.end;
+        self.state != State::Idle && status.is_none() && signal.is_none() && !refused && !lost
+    }
+
     /// Lets the shell end, and waits a moment for it.
     pub async fn close(mut self) {
         self.stdin.eof();

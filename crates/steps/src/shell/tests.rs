@@ -521,3 +521,42 @@ proptest! {
         }
     }
 }
+
+#[tokio::test]
+async fn a_shell_that_does_not_answer_is_ended_from_a_second_one() {
+    let host = Host::dash();
+    let bystander = Host::dash();
+    let open = |host: &Host| {
+        let exec = host.exec(Become::None, false);
+        let options = ShellOptions {
+            run: Some(RunId::new("run-1").unwrap()),
+            grace: Duration::from_millis(200),
+            ..ShellOptions::default()
+        };
+        HostShell::open(exec, Become::None, None, crate::library(), options)
+    };
+    let call = |source| Call {
+        name: "test",
+        source,
+        args: Vec::new(),
+        input: Vec::new(),
+        deadline: Duration::from_secs(1),
+        ledger: None,
+    };
+    let mut left_alone = open(&bystander).await.unwrap();
+    left_alone.call(call("true")).await.unwrap();
+    let mut wedged = open(&host).await.unwrap();
+    wedged.call(call("true")).await.unwrap();
+    // It stops the driver and the watchdog with it: nothing ends it from within.
+    let stop = "sleep 1000 & kill -STOP $PPID; kill -STOP $$";
+    assert!(matches!(wedged.call(call(stop)).await, Err(StepError::Deadline { .. })));
+    assert!(wedged.is_wedged());
+    let mut second = open(&host).await.unwrap();
+    assert!(crate::reap(&mut second).await.unwrap() >= 2);
+    assert_eq!(crate::reap(&mut second).await.unwrap(), 0);
+    assert!(!second.is_wedged());
+    second.close().await;
+    drop(wedged);
+    host.gone().await;
+    assert_eq!(left_alone.call(call("echo here")).await.unwrap().stdout, b"here\n");
+}
