@@ -33,6 +33,9 @@ pub trait Link: Send + Sync {
     /// Whether it has gone already.
     fn is_gone(&self) -> bool;
 
+    /// Opens one more shell over the same link.
+    fn another_shell(&self) -> BoxFuture<'_, Result<HostShell, Failure>>;
+
     /// Says goodbye, within a deadline.
     fn close(self: Box<Self>) -> BoxFuture<'static, ()>;
 }
@@ -43,9 +46,20 @@ impl Opened {
         self.link.is_gone()
     }
 
-    /// Ends the shell, then the link.
+    /// Ends the shell, then the link. A shell that does not answer is ended from a second one.
     pub async fn close(self) {
+        if self.shell.is_wedged() && !self.link.is_gone() {
+            self.end_wedged().await;
+        }
         self.shell.close().await;
         self.link.close().await;
+    }
+
+    /// A host that is frozen as a whole does not answer here either: then nothing more can be done from afar.
+    async fn end_wedged(&self) {
+        if let Ok(mut second) = self.link.another_shell().await {
+            let _ = pipedown_steps::reap(&mut second).await;
+            second.close().await;
+        }
     }
 }

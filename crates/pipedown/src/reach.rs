@@ -1,5 +1,6 @@
 //! How hosts are reached: SSH, and one privileged shell on each.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use futures::FutureExt;
@@ -38,6 +39,17 @@ impl SshOpener {
         Ok(Self { connector, password: secrets::become_password(reach)? })
     }
 
+    /// Reads the keys of all hosts and asks for their passphrases: nobody is asked once the work has begun.
+    pub async fn unlock(&self, hosts: &[HostPlan]) {
+        let mut seen: Vec<&[PathBuf]> = Vec::new();
+        for host in hosts {
+            if !seen.contains(&host.target.identity_files.as_slice()) {
+                seen.push(&host.target.identity_files);
+                self.connector.unlock(&target(host)).await;
+            }
+        }
+    }
+
     /// What was left out while keys and known hosts were read; each to be said once.
     pub fn warnings(&self) -> Vec<String> {
         self.connector.warnings().iter().map(ToString::to_string).collect()
@@ -60,37 +72,54 @@ impl Opener for SshOpener {
     ) -> BoxFuture<'a, Result<Opened, Failure>> {
         async move {
             let connection = self.connector.connect(&target(host)).await.map_err(|e| failure(&e))?;
-            let to_root = host.target.r#become;
-            let password = self.password.clone().filter(|_| to_root == Become::Sudo);
-            let command = pipedown_steps::command(to_root, password.is_some());
-            let exec = connection.exec(&command).await.map_err(|e| {
-                Failure::new(FailureClass::Dropped, format!("start a shell on {}: {e}", host.host))
-            })?;
-            let options = ShellOptions { run: run.cloned(), ..ShellOptions::default() };
-            let shell = HostShell::open(exec, to_root, password, pipedown_steps::library(), options)
-                .await
-                .map_err(|e| e.failure())?;
             let key = connection.host_key();
             let key = HostKeySeen { algorithm: key.algorithm().to_owned(), fingerprint: key.fingerprint() };
-            Ok(Opened { key, shell, link: Box::new(SshLink(connection)) })
+            let to_root = host.target.r#become;
+            let password = self.password.clone().filter(|_| to_root == Become::Sudo);
+            let link = SshLink { connection, to_root, password, run: run.cloned() };
+            let shell = link.another_shell().await?;
+            Ok(Opened { key, shell, link: Box::new(link) })
         }
         .boxed()
     }
 }
 
-struct SshLink(Connection);
+struct SshLink {
+    connection: Connection,
+    to_root: Become,
+    password: Option<Secret>,
+    run: Option<RunId>,
+}
 
 impl Link for SshLink {
     fn gone(&self) -> BoxFuture<'static, ()> {
-        self.0.closed().map(|_| ()).boxed()
+        self.connection.closed().map(|_| ()).boxed()
     }
 
     fn is_gone(&self) -> bool {
-        self.0.is_closed()
+        self.connection.is_closed()
+    }
+
+    fn another_shell(&self) -> BoxFuture<'_, Result<HostShell, Failure>> {
+        async move {
+            let command = pipedown_steps::command(self.to_root, self.password.is_some());
+            let exec = self.connection.exec(&command).await.map_err(|e| {
+                Failure::new(
+                    FailureClass::Dropped,
+                    format!("start a shell on {}: {e}", self.connection.host()),
+                )
+            })?;
+            let options = ShellOptions { run: self.run.clone(), ..ShellOptions::default() };
+            let library = pipedown_steps::library();
+            HostShell::open(exec, self.to_root, self.password.clone(), library, options)
+                .await
+                .map_err(|e| e.failure())
+        }
+        .boxed()
     }
 
     fn close(self: Box<Self>) -> BoxFuture<'static, ()> {
-        self.0.close().boxed()
+        self.connection.close().boxed()
     }
 }
 

@@ -80,6 +80,12 @@ impl Connector {
         self.0.keys.warnings()
     }
 
+    /// Reads a target's identities, and asks for their passphrases, ahead of [`connect`](Self::connect).
+    pub async fn unlock(&self, target: &Target) {
+        // They are kept for later; what is wrong with them is among the warnings.
+        let _ = self.0.keys.identities(target, &self.0.settings).await;
+    }
+
     /// Connects and logs in.
     ///
     /// Passphrases are asked for before the first packet, so that no deadline runs while somebody types. The

@@ -80,6 +80,7 @@ pub async fn some_hosts(
 }
 
 async fn call_off(around: &Surroundings, chosen: Chosen, opener: Arc<SshOpener>) -> Result<ExitCode, Stop> {
+    opener.unlock(&chosen.plan.hosts).await;
     let lock = match &chosen.state {
         Some(_) => Some(RunLock::take(&around.state, &chosen.run)),
         None => None,

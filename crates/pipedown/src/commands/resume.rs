@@ -67,6 +67,7 @@ pub async fn go_on(
     if state.mode == Mode::DryRun {
         return Err(Stop::usage(format!("run {run} was a dry run: there is nothing to resume")));
     }
+    opener.unlock(&recorded.plan.hosts).await;
     let mut options: Options = serde_json::from_value(recorded.options)
         .map_err(|e| Stop::failed(format!("read the options of run {run}: {e}")))?;
     change(&mut options);

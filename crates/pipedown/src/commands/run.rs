@@ -127,6 +127,7 @@ pub async fn begin(
     opener: SshOpener,
     begin: Begin,
 ) -> Result<(ExitCode, Option<RunState>), Stop> {
+    opener.unlock(&plan.hosts).await;
     let run = around.new_run(Surroundings::now())?;
     let (mode, supersedes, detailed) = match begin {
         Begin::DryRun { detailed } => (Mode::DryRun, None, detailed),

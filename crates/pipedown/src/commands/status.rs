@@ -31,6 +31,7 @@ pub struct StatusArgs {
 pub async fn run(around: &Surroundings, args: &StatusArgs) -> Result<ExitCode, Stop> {
     let (named, hosts) = hosts(around, args)?;
     let opener = Arc::new(SshOpener::new(around, &args.reach)?);
+    opener.unlock(&hosts).await;
     let answers = ask(opener, named.clone(), hosts, args.reach.parallel, Arc::new(Surroundings::now)).await;
     let rows: Vec<StatusRow> =
         answers.into_iter().map(|(host, answer)| StatusRow::new(host.host, answer, named.as_ref())).collect();
