@@ -1,0 +1,266 @@
+//! The lab as the scenarios see it: hosts, people who are logged in, controllers, and how all of it is run.
+
+use std::fs::File;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode, Output};
+use std::time::{Duration, Instant};
+
+use libtest_mimic::{Arguments, Trial};
+
+use crate::feed::Watched;
+
+/// A scenario: hosts of its own, and what is done with them.
+pub struct Scenario {
+    /// Its name for `cargo test --test lab NAME`.
+    pub name: &'static str,
+    /// Its hosts, which no other scenario names: `bookworm02`, or `bookworm02=Europe/Berlin`.
+    pub hosts: &'static [&'static str],
+    /// What happens; a panic is a failure.
+    pub run: fn(&Lab),
+}
+
+/// Seconds.
+pub const fn secs(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+/// Runs scenarios side by side, whatever the number of processors: most of what they do is waiting.
+pub fn main(scenarios: Vec<Scenario>) -> ExitCode {
+    let mut args = Arguments::from_args();
+    let chosen = |s: &Scenario| {
+        args.filter.as_ref().is_none_or(|f| if args.exact { s.name == f } else { s.name.contains(f.as_str()) })
+            && !args.skip.iter().any(|skip| s.name.contains(skip.as_str()))
+    };
+    let scenarios: Vec<Scenario> = scenarios.into_iter().filter(chosen).collect();
+    let root = rustix::process::geteuid().is_root();
+    let wanted = root && std::env::var_os("PIPEDOWN_LAB").is_some_and(|v| v == "1");
+    if args.list || scenarios.is_empty() || !wanted {
+        if !wanted {
+            println!("skipped: the lab's scenarios need root and PIPEDOWN_LAB=1");
+        }
+        let names = scenarios.iter().map(|s| Trial::test(s.name, || Ok(())).with_ignored_flag(!wanted));
+        return libtest_mimic::run(&args, names.collect()).exit_code();
+    }
+    args.test_threads = Some(scenarios.len());
+    let lab: &'static Lab = Box::leak(Box::new(Lab::new()));
+    let hosts = scenarios.iter().flat_map(|s| s.hosts.iter().copied()).collect::<Vec<_>>();
+    lab.up(&hosts);
+    let trials = scenarios.into_iter().map(|s| {
+        Trial::test(s.name, move || {
+            (s.run)(lab);
+            Ok(())
+        })
+    });
+    let conclusion = libtest_mimic::run(&args, trials.collect());
+    if std::env::var_os("PIPEDOWN_LAB_KEEP").is_none() {
+        lab.ask(&["down"]);
+    }
+    conclusion.exit_code()
+}
+
+/// The lab of this test run.
+pub struct Lab {
+    script: PathBuf,
+    name: String,
+}
+
+impl Lab {
+    fn new() -> Self {
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/lab/lab");
+        let name = std::env::var("PIPEDOWN_LAB_NAME").unwrap_or_else(|_| "pdtest".to_owned());
+        Self { script: script.canonicalize().unwrap(), name }
+    }
+
+    fn up(&self, hosts: &[&str]) {
+        let mut args = vec!["up"];
+        for host in hosts {
+            if host.contains('=') {
+                args.extend(["--tz", host]);
+            }
+        }
+        args.extend(hosts.iter().map(|h| h.split('=').next().unwrap()));
+        self.ask(&args);
+    }
+
+    /// `tests/lab/lab ARGS`, to be run or watched.
+    pub fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(&self.script);
+        command.args(args).env("PIPEDOWN_LAB_NAME", &self.name);
+        command
+    }
+
+    /// Calls `tests/lab/lab`.
+    pub fn call(&self, args: &[&str]) -> Output {
+        self.command(args).output().unwrap()
+    }
+
+    /// Calls `tests/lab/lab`, which must succeed, for what it prints.
+    pub fn ask(&self, args: &[&str]) -> String {
+        let output = self.call(args);
+        let err = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "lab {args:?}: {}: {err}", output.status);
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+
+    /// Runs a shell command on a host, as root, from outside: no sshd, no PAM, no login.
+    pub fn sh(&self, host: &str, script: &str) -> String {
+        self.ask(&["exec", host, "sh", "-c", script])
+    }
+
+    /// What of a host is compared before and after.
+    pub fn snapshot(&self, host: &str) -> Snapshot {
+        Snapshot(self.ask(&["snapshot", host]).lines().map(str::to_owned).collect())
+    }
+
+    /// Waits until a host's snapshot is as it was, and tells what differs if that does not come true. A session that
+    /// ends leaves its processes and units behind for a moment.
+    pub fn wait_for_snapshot(&self, host: &str, before: &Snapshot, patience: Duration) -> Vec<String> {
+        let deadline = Instant::now() + patience;
+        loop {
+            let differs = before.differs(&self.snapshot(host));
+            if differs.is_empty() || Instant::now() > deadline {
+                return differs;
+            }
+        }
+    }
+
+    /// Logs somebody in on a terminal, with OpenSSH's client: `alice@bookworm02`.
+    pub fn log_in(&self, who: &str) -> Watched {
+        // The marker is put together by the shell: the terminal's echo of the command is not it.
+        let mut session = Watched::start_on_terminal(self.command(&["ssh", who]));
+        session.type_in("echo logged''-in\n");
+        session.out.wait_for("logged-in", secs(20));
+        session
+    }
+
+    /// The lines of a host's console, with the time of their arrival.
+    pub fn console(&self, host: &str) -> Vec<(f64, String)> {
+        let text = self.ask(&["console", host]);
+        text.lines()
+            .filter_map(|line| line.split_once(' '))
+            .filter_map(|(at, line)| Some((at.parse().ok()?, line.to_owned())))
+            .collect()
+    }
+
+    /// Waits until a host is gone, and says when that was.
+    pub fn wait_down(&self, host: &str, patience: Duration) -> f64 {
+        self.ask(&["wait-down", host, &patience.as_secs().to_string()]).trim().parse().unwrap()
+    }
+
+    /// Waits until a host answers, in its `boot`th boot or a later one.
+    pub fn wait_up(&self, host: &str, patience: Duration, boot: u32) {
+        self.ask(&["wait-up", host, &patience.as_secs().to_string(), &boot.to_string()]);
+    }
+
+    /// A machine from which pipedown is run.
+    pub fn controller(&self) -> Controller<'_> {
+        self.controller_with(&self.ask(&["inventory"]))
+    }
+
+    /// A machine from which pipedown is run, with an inventory of its own.
+    pub fn controller_with(&self, inventory: &str) -> Controller<'_> {
+        let home = tempfile::tempdir().unwrap();
+        File::create(home.path().join("inventory.toml")).unwrap().write_all(inventory.as_bytes()).unwrap();
+        Controller { lab: self, home }
+    }
+}
+
+/// Where pipedown runs: in the lab's network, with a home of its own.
+pub struct Controller<'a> {
+    lab: &'a Lab,
+    home: tempfile::TempDir,
+}
+
+impl Controller<'_> {
+    /// Its home directory; the inventory lies there.
+    pub fn home(&self) -> &Path {
+        self.home.path()
+    }
+
+    /// `pipedown ARGS`, to be run or watched.
+    pub fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new("ip");
+        command
+            .args(["netns", "exec", &self.lab.name, env!("CARGO_BIN_EXE_pipedown")])
+            .args(args)
+            .current_dir(self.home())
+            .env_clear()
+            .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
+            .env("HOME", self.home())
+            .env("USER", "admin")
+            .env("XDG_STATE_HOME", self.home().join("state"))
+            .env("PIPEDOWN_INVENTORY", self.home().join("inventory.toml"))
+            .env("TZ", "UTC")
+            .env("TERM", "xterm")
+            .env("LC_ALL", "C.UTF-8");
+        command
+    }
+
+    /// Starts pipedown with pipes.
+    pub fn start(&self, args: &[&str]) -> Watched {
+        Watched::start(self.command(args))
+    }
+
+    /// Starts pipedown on a terminal.
+    pub fn start_on_terminal(&self, args: &[&str]) -> Watched {
+        Watched::start_on_terminal(self.command(args))
+    }
+
+    /// Runs pipedown to its end.
+    pub fn run(&self, args: &[&str]) -> Ran {
+        let output = self.command(args).output().unwrap();
+        Ran {
+            code: output.status.code(),
+            out: String::from_utf8_lossy(&output.stdout).into_owned(),
+            err: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+}
+
+/// What a pipedown that has ended printed.
+#[derive(Debug)]
+pub struct Ran {
+    /// Its exit code; none after a signal.
+    pub code: Option<i32>,
+    /// Standard output.
+    pub out: String,
+    /// Standard error.
+    pub err: String,
+}
+
+impl Ran {
+    /// Asserts how it ended.
+    #[track_caller]
+    pub fn expect(self, code: i32) -> Self {
+        assert_eq!(self.code, Some(code), "stdout:\n{}\nstderr:\n{}", self.out, self.err);
+        self
+    }
+
+    /// Asserts that it printed a text, on either stream.
+    #[track_caller]
+    pub fn says(self, text: &str) -> Self {
+        let there = self.out.contains(text) || self.err.contains(text);
+        assert!(there, "{text:?} is missing; stdout:\n{}\nstderr:\n{}", self.out, self.err);
+        self
+    }
+}
+
+/// The facts of one `lab snapshot`, sorted.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Snapshot(Vec<String>);
+
+impl Snapshot {
+    /// What another snapshot has not (`- …`) and what only it has (`+ …`).
+    pub fn differs(&self, later: &Self) -> Vec<String> {
+        let gone = self.0.iter().filter(|l| !later.0.contains(l)).map(|l| format!("- {l}"));
+        let new = later.0.iter().filter(|l| !self.0.contains(l)).map(|l| format!("+ {l}"));
+        gone.chain(new).collect()
+    }
+
+    /// The same facts without those that a test expects to differ.
+    #[must_use]
+    pub fn without(self, expected: impl Fn(&str) -> bool) -> Self {
+        Self(self.0.into_iter().filter(|l| !expected(l)).collect())
+    }
+}
