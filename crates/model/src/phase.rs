@@ -90,7 +90,10 @@ impl HostPhase {
             EventKind::Silent { .. } if self.may_go() => Self::Silent,
             EventKind::Settled { .. } if self.may_go() => Self::Settled,
             EventKind::NeverBack { .. } if self.may_go() => Self::NeverBack,
-            EventKind::HostDone { .. } if matches!(self, Self::Ready | Self::Armed { .. } | Self::Done) => {
+            // A step that failed is past when its playbook says `on_failure = "continue"`.
+            EventKind::HostDone { .. }
+                if matches!(self, Self::Ready | Self::Armed { .. } | Self::Failed { .. } | Self::Done) =>
+            {
                 Self::Done
             }
             EventKind::PlanCompiled { .. }
