@@ -517,7 +517,9 @@ where
                 }
             }
             Ok(place) = Arc::clone(&places).acquire_owned(), if next.peek().is_some() && !stop.is_cancelled() => {
-                if let Some(index) = next.next() {
+                // The place may have become free long after the guard of this branch was asked.
+                let begun = if stop.is_cancelled() { None } else { next.next() };
+                if let Some(index) = begun {
                     let host = make(index);
                     working.spawn(async move {
                         let end = host.await;
