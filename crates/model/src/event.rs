@@ -404,3 +404,6 @@ pub enum Verdict {
     /// Stopped by a gate or by the operator before all hosts had their turn.
     Stopped,
 }
+
+#[cfg(test)]
+pub(crate) mod tests;

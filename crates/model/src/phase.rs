@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::{Effect, EventKind, StepId};
+use crate::{Effect, EventKind, Finding, FindingCode, Severity, StepId};
 
 /// Where a host stands in a run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -71,11 +71,12 @@ impl HostPhase {
         let illegal = || IllegalTransition { phase: self.clone(), event: kind_name(event) };
         let next = match event {
             EventKind::HostConnected { .. } => self.connected().ok_or_else(illegal)?,
+            EventKind::Found { finding, .. } if is_tombstone(finding) => self.ended(),
             EventKind::HostSeen { .. } | EventKind::Found { .. } | EventKind::Delivered { .. } => {
                 self.clone()
             }
-            EventKind::Refused { .. } if matches!(self, Self::Waiting | Self::Ready) => Self::Refused,
-            EventKind::HostLost { effect, .. } => self.lost(*effect),
+            EventKind::Refused { .. } => self.refused().ok_or_else(illegal)?,
+            EventKind::HostLost { during, effect, .. } => self.lost(during.as_ref(), *effect),
             EventKind::StepStarted { step, .. } if self.may_start() => Self::Working { step: step.clone() },
             EventKind::StepFinished { step, outcome, .. } => {
                 self.finished(step, outcome).ok_or_else(illegal)?
@@ -104,8 +105,7 @@ impl HostPhase {
             | EventKind::CancelRequested { .. }
             | EventKind::RunFinished { .. }
             | EventKind::Unknown => self.clone(),
-            EventKind::Refused { .. }
-            | EventKind::StepStarted { .. }
+            EventKind::StepStarted { .. }
             | EventKind::Armed { .. }
             | EventKind::UndoFinished { .. }
             | EventKind::UndoFailed { .. }
@@ -136,10 +136,43 @@ impl HostPhase {
         }
     }
 
-    fn lost(&self, effect: Effect) -> Self {
+    /// The host itself says that the run has ended there: nothing that was unknown or armed can fire any more.
+    fn ended(&self) -> Self {
+        match self {
+            Self::Working { .. } | Self::Armed { .. } | Self::Failed { .. } | Self::StillArmed => Self::Ready,
+            other => other.clone(),
+        }
+    }
+
+    /// A gate that stays closed does not tell what an earlier attempt has done.
+    fn refused(&self) -> Option<Self> {
+        match self {
+            Self::Waiting
+            | Self::Ready
+            | Self::Refused
+            | Self::Unreachable
+            | Self::Failed { effect: Effect::None } => Some(Self::Refused),
+            Self::Working { .. } | Self::Failed { effect: Effect::Unknown } => {
+                Some(Self::Failed { effect: Effect::Unknown })
+            }
+            Self::Armed { .. }
+            | Self::Done
+            | Self::Undoing
+            | Self::TakenBack
+            | Self::StillArmed
+            | Self::GoingDown
+            | Self::Silent
+            | Self::NeverBack
+            | Self::Settled => None,
+        }
+    }
+
+    fn lost(&self, during: Option<&StepId>, effect: Effect) -> Self {
         match self {
             Self::Waiting | Self::Refused | Self::Unreachable => Self::Unreachable,
             Self::Ready if effect == Effect::None => Self::Unreachable,
+            // Lost before the step of an earlier attempt was looked at: that is as unknown as before.
+            Self::Working { step } if during != Some(step) => Self::Failed { effect: Effect::Unknown },
             Self::Ready | Self::Working { .. } => Self::Failed { effect },
             Self::Armed { .. }
             | Self::Done
@@ -188,9 +221,16 @@ impl HostPhase {
     }
 }
 
+fn is_tombstone(finding: &Finding) -> bool {
+    finding.code == FindingCode::Tombstone && finding.severity == Severity::Refuse
+}
+
 fn kind_name(event: &EventKind) -> String {
     serde_json::to_value(event)
         .ok()
         .and_then(|v| v.get("kind").and_then(|k| k.as_str().map(str::to_owned)))
         .unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests;
