@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use indicatif::ProgressDrawTarget;
 use pipedown_engine::{Command, ControlSocket, Ended, Setup, Work, conduct};
-use pipedown_model::{Event, ExitCode, RunState};
+use pipedown_model::{Event, ExitCode, RunId, RunState};
 use pipedown_report::{Json, Live, Plain, Reporter};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
@@ -61,12 +61,15 @@ impl Screen {
         }
     }
 
-    fn tick(&mut self) {
-        self.reporter.tick();
+    /// Says something on standard error without tearing what moves there.
+    fn notice(&mut self, text: &str) {
+        if !self.reporter.notice(text) {
+            terminal::say(text);
+        }
     }
 }
 
-/// Does the work; events go to the screen as they become durable.
+/// Does the work; events go to the screen as they become durable. `listen`: other processes may ask meanwhile.
 ///
 /// # Errors
 /// When the engine cannot begin.
@@ -78,30 +81,11 @@ pub async fn drive(
 ) -> Result<Ended, Stop> {
     let (consumer, mut events) = mpsc::unbounded_channel();
     let (commands, orders) = mpsc::channel(8);
+    let (notices, mut noticed) = mpsc::unbounded_channel();
     let setup = make(consumer);
     let mut screen = Screen::new(reporter(around), setup.recorded.clone());
-    let socket = if listen {
-        let (asked, mut asks) = mpsc::channel(4);
-        let forward = commands.clone();
-        tokio::spawn(async move {
-            while let Some(ask) = asks.recv().await {
-                if forward.send(Command::Asked(ask)).await.is_err() {
-                    return;
-                }
-            }
-        });
-        // Without its socket a run works; only `cancel` on this machine has to connect by itself.
-        match ControlSocket::bind(&around.state.socket(&setup.run), asked) {
-            Ok(socket) => Some(socket),
-            Err(e) => {
-                around.note(&format!("note: failed to {e}"));
-                None
-            }
-        }
-    } else {
-        None
-    };
-    let signals = tokio::spawn(interrupts(commands));
+    let socket = listen.then(|| open_socket(around, &setup.run, commands.clone())).flatten();
+    let signals = tokio::spawn(interrupts(commands, notices));
     let conducting = conduct(setup, work, orders);
     tokio::pin!(conducting);
     let mut ticks = tokio::time::interval(TICK);
@@ -110,7 +94,8 @@ pub async fn drive(
         tokio::select! {
             ended = &mut conducting => break ended,
             Some(event) = events.recv() => screen.show(&event),
-            _ = ticks.tick() => screen.tick(),
+            Some(text) = noticed.recv() => screen.notice(text),
+            _ = ticks.tick() => screen.reporter.tick(),
         }
     };
     while let Some(event) = events.recv().await {
@@ -129,22 +114,44 @@ pub async fn drive(
     Ok(ended)
 }
 
+/// Lets other processes ask. Without its socket a run works: only `cancel` on this machine has to connect by itself.
+fn open_socket(around: &Surroundings, run: &RunId, commands: mpsc::Sender<Command>) -> Option<ControlSocket> {
+    let (asked, mut asks) = mpsc::channel(4);
+    tokio::spawn(async move {
+        while let Some(ask) = asks.recv().await {
+            if commands.send(Command::Asked(ask)).await.is_err() {
+                return;
+            }
+        }
+    });
+    match ControlSocket::bind(&around.state.socket(run), asked) {
+        Ok(socket) => Some(socket),
+        Err(e) => {
+            around.note(&format!("note: failed to {e}"));
+            None
+        }
+    }
+}
+
 /// Ctrl-C and SIGTERM: once to finish what is begun, twice to stop now.
-async fn interrupts(commands: mpsc::Sender<Command>) -> Option<()> {
+async fn interrupts(
+    commands: mpsc::Sender<Command>,
+    notices: mpsc::UnboundedSender<&'static str>,
+) -> Option<()> {
     let mut interrupt = signal(SignalKind::interrupt()).ok()?;
     let mut terminate = signal(SignalKind::terminate()).ok()?;
     for (command, text) in [
         (
             Command::Interrupt,
-            "\ninterrupted: no new host is begun, those at work finish; once more to stop now",
+            "interrupted: no new host is begun, those at work finish; once more to stop now",
         ),
-        (Command::Abort, "\nstopping now: what was in flight is not known"),
+        (Command::Abort, "stopping now: what was in flight is not known"),
     ] {
         tokio::select! {
             _ = interrupt.recv() => {}
             _ = terminate.recv() => {}
         }
-        terminal::say(text);
+        let _ = notices.send(text);
         commands.send(command).await.ok()?;
     }
     Some(())

@@ -160,6 +160,11 @@ impl Reporter for Live {
         self.overall.tick();
     }
 
+    fn notice(&mut self, text: &str) -> bool {
+        self.print(text);
+        self.error.is_none()
+    }
+
     fn error(&self) -> Option<&ReportError> {
         self.error.as_ref()
     }

@@ -17,6 +17,11 @@ pub trait Reporter {
     /// Moves what moves on a terminal; called about ten times a second, never journaled.
     fn tick(&mut self) {}
 
+    /// Shows a line of the caller's above what moves. False if nothing moves here: then the caller prints it.
+    fn notice(&mut self, _text: &str) -> bool {
+        false
+    }
+
     /// The first error of the stream behind it.
     fn error(&self) -> Option<&ReportError> {
         None
