@@ -10,8 +10,8 @@ use pipedown_model::{
 };
 use pipedown_steps::agenda::{AgendaFiles, Owner, render};
 use pipedown_steps::{
-    ArmReport, Changer, GateOptions, LedgerEntry, Looker, Persistence, Seen, StepError, diff, look,
-    nologin_files, preflight,
+    ArmReport, Changer, GateOptions, LedgerEntry, Looker, Persistence, SecondWay, Seen, StepError, diff,
+    look, nologin_files, preflight,
 };
 use tokio::time::Instant;
 
@@ -163,7 +163,7 @@ impl<'a> HostTurn<'a> {
             replace: &context.replace_mode(),
             allow_skew: options.allow_skew,
             accept_lockout: options.accept_lockout,
-            second_way: options.follow || self.root_can_enter().await,
+            second_way: self.second_way().await,
             time: &context.plan.time,
             controller_machine: context.controller.as_deref(),
             allow_controller: options.include_controller,
@@ -171,6 +171,16 @@ impl<'a> HostTurn<'a> {
         let mut findings = preflight(seen, self.host, &gates);
         findings.extend(self.other_name(seen));
         findings
+    }
+
+    async fn second_way(&self) -> SecondWay {
+        if self.context.options.follow {
+            SecondWay::HeldConnection
+        } else if self.root_can_enter().await {
+            SecondWay::Root
+        } else {
+            SecondWay::None
+        }
     }
 
     /// Whether root's own login works, which nologin does not keep out. Tried only where our login will be kept out.
@@ -198,12 +208,18 @@ impl<'a> HostTurn<'a> {
     /// Whether another name of the run is the same machine. Clones share a machine id, but never a boot.
     fn other_name(&self, seen: &Seen) -> Option<Finding> {
         let machine = (seen.facts.machine_id.clone()?, seen.facts.boot_id.clone()?);
-        let first = self.context.claim(machine, &self.host.host)?;
-        Some(Finding {
-            code: FindingCode::SameMachine,
-            severity: Severity::Refuse,
-            text: format!("is the same machine as {first}, which has its turn"),
-            hint: Some("leave one of the two names out".to_owned()),
+        let code = FindingCode::SameMachine;
+        Some(match self.context.claim(machine, &self.host.host) {
+            None => {
+                let text = "no other name of the run has led to this machine".to_owned();
+                Finding { code, severity: Severity::Good, text, hint: None }
+            }
+            Some(first) => Finding {
+                code,
+                severity: Severity::Refuse,
+                text: format!("is the same machine as {first}, which has its turn"),
+                hint: Some("leave one of the two names out".to_owned()),
+            },
         })
     }
 
@@ -383,7 +399,7 @@ impl<'a> HostTurn<'a> {
         let mut changer = Changer::new(&mut opened.shell, self.context.name());
         match pipedown_steps::arm(&mut changer, files, &mode, nologins).await {
             Ok(report) => {
-                self.armed(files, report).await;
+                self.armed(seen, files, report).await;
                 Some(Turn::Armed(None))
             }
             Err(error) => {
@@ -393,7 +409,7 @@ impl<'a> HostTurn<'a> {
         }
     }
 
-    async fn armed(&self, files: &AgendaFiles, report: ArmReport) {
+    async fn armed(&self, seen: &Seen, files: &AgendaFiles, report: ArmReport) {
         let host = self.host.host.clone();
         let (Some(fires), Some(not_after)) = (files.fires(), files.not_after()) else { return };
         let outcome = if report.unchanged {
@@ -403,7 +419,8 @@ impl<'a> HostTurn<'a> {
             Outcome::Changed { diff: vec![format!("agenda of {count} entries, process {}", report.process)] }
         };
         self.tell(EventKind::StepFinished { host: host.clone(), step: StepId::arm(), outcome }).await;
-        if report.persistence != Persistence::Persistent {
+        // Where it was to be expected, the gate has said so.
+        if report.persistence != Persistence::Persistent && seen.keeps_window() {
             let text =
                 "an unplanned reboot before T would end the window there: its agenda does not come back";
             let finding = Finding {

@@ -107,7 +107,8 @@ fn of_contact(event: &Event, state: &RunState) -> Option<Said> {
         }
         EventKind::Found { finding, .. } => {
             let (importance, tone, word) = match finding.severity {
-                Severity::Info => (DETAIL, Tone::Good, "ok"),
+                Severity::Good => (DETAIL, Tone::Good, "ok"),
+                Severity::Info => (NOTABLE, Tone::Plain, "note"),
                 Severity::Warn => (PROBLEM, Tone::Caution, "warning"),
                 Severity::Refuse => (PROBLEM, Tone::Bad, "refuse"),
             };

@@ -2,7 +2,9 @@
 
 use std::collections::HashMap;
 
-use pipedown_model::{HostName, HostState, Mode, Outcome, RunState, Severity, StepRecord};
+use pipedown_model::{
+    Finding, FindingCode, HostName, HostState, Mode, Outcome, RunState, Severity, StepRecord,
+};
 
 use crate::Style;
 use crate::describe::{failed, gate, skipped};
@@ -11,54 +13,71 @@ use crate::standing::Standing;
 use crate::style::Tone;
 use crate::table::pad;
 
-/// Writes one block per host, hosts with the same block folded together.
-pub(crate) fn dry_run(state: &RunState, style: &Style) -> String {
-    let mut blocks: Vec<(String, Vec<&HostName>)> = Vec::new();
-    let mut places = HashMap::new();
-    for (name, host) in &state.hosts {
-        let text = block(host, style);
-        let place = *places.entry(text.clone()).or_insert(blocks.len());
-        match blocks.get_mut(place) {
-            Some((_, hosts)) => hosts.push(name),
-            None => blocks.push((text, vec![name])),
-        }
-    }
-    let shown = blocks.iter().filter(|(text, _)| !text.is_empty());
-    shown.map(|(text, hosts)| format!("\n{}\n{text}", style.fold(hosts.iter().copied()))).collect()
+/// Hosts that differ in nothing but what open gates have measured.
+struct Alike<'a> {
+    hosts: Vec<(&'a HostName, &'a HostState)>,
+    steps: String,
 }
 
-fn block(host: &HostState, style: &Style) -> String {
-    let mut text = String::new();
-    if matches!(Standing::of(host, Mode::DryRun), Standing::Unreachable | Standing::Untouched) {
-        // The gates were never asked.
-        return text;
-    }
-    let width = host.findings.iter().map(|f| gate(f.code).len()).max().unwrap_or(0);
-    for finding in &host.findings {
-        let (word, tone) = match finding.severity {
-            Severity::Info => ("ok", Tone::Good),
-            Severity::Warn => ("warn", Tone::Caution),
-            Severity::Refuse => ("refuse", Tone::Bad),
-        };
-        let word = style.paint(tone, &pad(word, 6));
-        text.push_str(&format!(
-            "  {word}  {}  {}\n",
-            pad(gate(finding.code), width),
-            printable(&finding.text)
-        ));
-        if let Some(hint) = &finding.hint {
-            text.push_str(&format!("  {}hint: {}\n", " ".repeat(width + 10), printable(hint)));
+/// Writes one block per host, hosts that are alike folded together.
+pub(crate) fn dry_run(state: &RunState, style: &Style) -> String {
+    let mut blocks: Vec<Alike<'_>> = Vec::new();
+    let mut places = HashMap::new();
+    for (name, host) in &state.hosts {
+        if matches!(Standing::of(host, Mode::DryRun), Standing::Unreachable | Standing::Untouched) {
+            // The gates were never asked.
+            continue;
+        }
+        let steps = steps(host, style);
+        let place = *places.entry((verdicts(host), steps.clone())).or_insert(blocks.len());
+        match blocks.get_mut(place) {
+            Some(block) => block.hosts.push((name, host)),
+            None => blocks.push(Alike { hosts: vec![(name, host)], steps }),
         }
     }
-    if host.findings.is_empty() {
-        text.push_str("  no gate found anything\n");
-    }
-    for (step, record) in &host.steps {
-        if let StepRecord::Finished { outcome } = record {
-            text.push_str(&of_step(step.as_str(), outcome, style));
+    blocks.iter().map(|block| block.write(style)).collect()
+}
+
+/// What hosts must have in common to be shown as one: every verdict, and the words of those that are not good.
+fn verdicts(host: &HostState) -> Vec<(FindingCode, Severity, Option<&str>)> {
+    let words = |f: &'_ Finding| f.severity != Severity::Good;
+    host.findings.iter().map(|f| (f.code, f.severity, Some(f.text.as_str()).filter(|_| words(f)))).collect()
+}
+
+impl Alike<'_> {
+    fn write(&self, style: &Style) -> String {
+        let mut text = format!("\n{}\n", style.fold(self.hosts.iter().map(|(name, _)| *name)));
+        let Some((first, host)) = self.hosts.first() else { return text };
+        let width = host.findings.iter().map(|f| gate(f.code).len()).max().unwrap_or(0);
+        for (place, finding) in host.findings.iter().enumerate() {
+            let (word, tone) = match finding.severity {
+                Severity::Good => ("ok", Tone::Good),
+                Severity::Info => ("note", Tone::Plain),
+                Severity::Warn => ("warn", Tone::Caution),
+                Severity::Refuse => ("refuse", Tone::Bad),
+            };
+            let word = style.paint(tone, &pad(word, 6));
+            let said = |host: &HostState| host.findings.get(place).is_some_and(|f| f.text == finding.text);
+            let mut line = printable(&finding.text);
+            if !self.hosts.iter().all(|(_, host)| said(host)) {
+                line.push_str(&format!(" (on {first}; good on the others, too)"));
+            }
+            text.push_str(&format!("  {word}  {}  {line}\n", pad(gate(finding.code), width)));
+            if let Some(hint) = &finding.hint {
+                text.push_str(&format!("  {}hint: {}\n", " ".repeat(width + 10), printable(hint)));
+            }
         }
+        text.push_str(&self.steps);
+        text
     }
-    text
+}
+
+fn steps(host: &HostState, style: &Style) -> String {
+    let finished = host.steps.iter().filter_map(|(step, record)| match record {
+        StepRecord::Finished { outcome } => Some(of_step(step.as_str(), outcome, style)),
+        StepRecord::Started { .. } => None,
+    });
+    finished.collect()
 }
 
 fn of_step(step: &str, outcome: &Outcome, style: &Style) -> String {

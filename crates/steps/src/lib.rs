@@ -32,7 +32,7 @@ pub use fragment::library;
 pub use ledger::LedgerEntry;
 pub use look::{Seen, look};
 pub use now::{Foreign, Now, NowReport, now};
-pub use preflight::{GateOptions, is_refused, preflight, same_machine, unknown_effects};
+pub use preflight::{GateOptions, SecondWay, preflight};
 pub use privilege::command;
 pub use reap::reap;
 pub use run::{Guard, RunReport, run_step};

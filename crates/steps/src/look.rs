@@ -6,7 +6,7 @@ mod window;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use pipedown_model::{HostFacts, RunId};
+use pipedown_model::{HostFacts, Init, RunId};
 
 use crate::{Call, Looker, StepError, fragment};
 
@@ -31,6 +31,8 @@ pub struct Seen {
     pub offset: String,
     /// Whether sshd asks PAM: without it, it looks at `/etc/nologin` only. None when sshd does not say.
     pub uses_pam: Option<bool>,
+    /// How much room there is: folder, and free bytes.
+    pub room: Vec<(String, u64)>,
     /// Whether the nologin that stands is systemd's own, while booting or going down.
     pub nologin_by_systemd: bool,
     /// What became of runs here: run, and its tombstone's line.
@@ -43,6 +45,14 @@ pub struct Seen {
     pub leftovers: Vec<String>,
     /// Tools without which a part of the evidence is missing, but nothing fails.
     pub wanting_tools: Vec<String>,
+}
+
+impl Seen {
+    /// Whether a window that is armed there comes back after an unplanned reboot.
+    pub fn keeps_window(&self) -> bool {
+        let read_only = |line: &String| line.contains("/etc/systemd/system: ");
+        self.facts.init == Init::Systemd && !self.facts.unwritable.iter().any(read_only)
+    }
 }
 
 /// Looks at a host; changes nothing.
@@ -105,6 +115,7 @@ pub(crate) fn parse(stdout: &[u8], sent: DateTime<Utc>, received: DateTime<Utc>)
         took,
         offset: lines.text("offset"),
         uses_pam: lines.sshd("usepam").map(|value| value == "yes"),
+        room: lines.space().into_iter().map(|space| (space.folder, space.bytes)).collect(),
         nologin_by_systemd: lines.nologin_by_systemd(),
         ended: lines.ended(),
         window_sums: lines.id("sums-hash"),

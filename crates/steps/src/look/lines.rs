@@ -22,6 +22,13 @@ pub(super) struct Lines {
     pairs: Vec<(String, String)>,
 }
 
+/// What is free in the file system of a folder.
+pub(super) struct Space {
+    pub(super) folder: String,
+    pub(super) bytes: u64,
+    pub(super) inodes: Option<u64>,
+}
+
 /// The error for a value that has another form than it should.
 pub(super) fn unread(line: impl Into<String>, wanted: &'static str) -> StepError {
     StepError::Unread { call: CALL, line: line.into(), wanted }
@@ -197,18 +204,30 @@ impl Lines {
         }
     }
 
+    /// What is free in the file systems of the folders that are written.
+    pub(super) fn space(&self) -> Vec<Space> {
+        let spaces = self.all("space").filter_map(|line| {
+            let words: Vec<&str> = line.split(' ').collect();
+            let [folder, numbers @ ..] = words.as_slice() else { return None };
+            let numbers: Vec<u64> = numbers.iter().filter_map(|word| word.parse().ok()).collect();
+            let [blocks, size, inodes, all_inodes] = numbers.as_slice() else { return None };
+            Some(Space {
+                folder: (*folder).to_owned(),
+                bytes: blocks.saturating_mul(*size),
+                // Some file systems count none.
+                inodes: Some(*inodes).filter(|_| *all_inodes > 0),
+            })
+        });
+        spaces.collect()
+    }
+
     fn unwritable(&self) -> Vec<String> {
         let mut found: Vec<String> = self.all("read-only").map(|path| format!("{path}: read-only")).collect();
-        for line in self.all("space") {
-            let words: Vec<&str> = line.split(' ').collect();
-            let [path, numbers @ ..] = words.as_slice() else { continue };
-            let numbers: Vec<u64> = numbers.iter().filter_map(|word| word.parse().ok()).collect();
-            let [blocks, size, inodes, all_inodes] = numbers.as_slice() else { continue };
-            let space = blocks.saturating_mul(*size);
-            if space < LEAST_SPACE {
-                found.push(format!("{path}: full ({} KiB left)", space / 1024));
-            } else if *all_inodes > 0 && *inodes < LEAST_INODES {
-                found.push(format!("{path}: no inodes left"));
+        for Space { folder, bytes, inodes } in self.space() {
+            if bytes < LEAST_SPACE {
+                found.push(format!("{folder}: full ({} KiB left)", bytes / 1024));
+            } else if inodes.is_some_and(|inodes| inodes < LEAST_INODES) {
+                found.push(format!("{folder}: no inodes left"));
             }
         }
         found
