@@ -92,7 +92,7 @@ pub enum EventKind {
         /// What was seen.
         facts: Box<HostFacts>,
     },
-    /// A gate found something; with [`crate::Severity::Refuse`] the host is left untouched.
+    /// The verdict of a gate; with [`crate::Severity::Refuse`] the host is left untouched.
     Found {
         /// The host.
         host: HostName,
