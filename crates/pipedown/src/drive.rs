@@ -64,7 +64,7 @@ impl Screen {
     /// Says something on standard error without tearing what moves there.
     fn notice(&mut self, text: &str) {
         if !self.reporter.notice(text) {
-            terminal::say(text);
+            terminal::print(text);
         }
     }
 }
@@ -85,7 +85,8 @@ pub async fn drive(
     let setup = make(consumer);
     let mut screen = Screen::new(reporter(around), setup.recorded.clone());
     let socket = listen.then(|| open_socket(around, &setup.run, commands.clone())).flatten();
-    let signals = tokio::spawn(interrupts(commands, notices));
+    let signals = tokio::spawn(interrupts(commands));
+    let diverted = terminal::divert(notices);
     let conducting = conduct(setup, work, orders);
     tokio::pin!(conducting);
     let mut ticks = tokio::time::interval(TICK);
@@ -94,12 +95,16 @@ pub async fn drive(
         tokio::select! {
             ended = &mut conducting => break ended,
             Some(event) = events.recv() => screen.show(&event),
-            Some(text) = noticed.recv() => screen.notice(text),
+            Some(text) = noticed.recv() => screen.notice(&text),
             _ = ticks.tick() => screen.reporter.tick(),
         }
     };
     while let Some(event) = events.recv().await {
         screen.show(&event);
+    }
+    drop(diverted);
+    while let Some(text) = noticed.recv().await {
+        screen.notice(&text);
     }
     screen.finish();
     signals.abort();
@@ -134,10 +139,7 @@ fn open_socket(around: &Surroundings, run: &RunId, commands: mpsc::Sender<Comman
 }
 
 /// Ctrl-C and SIGTERM: once to finish what is begun, twice to stop now.
-async fn interrupts(
-    commands: mpsc::Sender<Command>,
-    notices: mpsc::UnboundedSender<&'static str>,
-) -> Option<()> {
+async fn interrupts(commands: mpsc::Sender<Command>) -> Option<()> {
     let mut interrupt = signal(SignalKind::interrupt()).ok()?;
     let mut terminate = signal(SignalKind::terminate()).ok()?;
     for (command, text) in [
@@ -151,7 +153,7 @@ async fn interrupts(
             _ = interrupt.recv() => {}
             _ = terminate.recv() => {}
         }
-        let _ = notices.send(text);
+        terminal::say(text);
         commands.send(command).await.ok()?;
     }
     Some(())

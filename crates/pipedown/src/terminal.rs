@@ -1,20 +1,52 @@
 //! Talk: what is said on standard error and asked on the terminal.
 
 use std::io::{BufRead, IsTerminal, Write};
+use std::sync::{Mutex, PoisonError};
+
+use tokio::sync::mpsc::UnboundedSender;
+
+/// Where talk goes while something moves on the terminal: to whoever moves it.
+static MOVING: Mutex<Option<UnboundedSender<String>>> = Mutex::new(None);
 
 /// Says a line on standard error. A closed standard error is no reason to stop.
 pub fn say(text: &str) {
+    let moving = MOVING.lock().unwrap_or_else(PoisonError::into_inner);
+    let taken = moving.as_ref().is_some_and(|mover| mover.send(text.to_owned()).is_ok());
+    if !taken {
+        print(text);
+    }
+}
+
+/// Prints a line on standard error, whatever moves there.
+pub fn print(text: &str) {
     let _ = writeln!(std::io::stderr(), "{text}");
 }
 
-/// Writes data to standard output.
+/// Hands what is said from now on to `mover`, until the guard is dropped.
+pub fn divert(mover: UnboundedSender<String>) -> Diverted {
+    *MOVING.lock().unwrap_or_else(PoisonError::into_inner) = Some(mover);
+    Diverted
+}
+
+/// Talk is diverted as long as this lives.
+pub struct Diverted;
+
+impl Drop for Diverted {
+    fn drop(&mut self) {
+        *MOVING.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+}
+
+/// Writes data to standard output. A reader that has left (`| head -1`) has seen what it wanted.
 ///
 /// # Errors
-/// When nobody reads it any more.
+/// When it cannot be written, for example on a full disk.
 pub fn data(text: &str) -> std::io::Result<()> {
     let mut out = std::io::stdout().lock();
-    out.write_all(text.as_bytes())?;
-    out.flush()
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(e) if e.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        written => written,
+    }
 }
 
 /// Whether somebody can be asked.
