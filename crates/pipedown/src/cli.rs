@@ -20,15 +20,20 @@ pub struct Cli {
 
 const AFTER_HELP: &str = "\
 A maintenance window, from the first look to the last host down:
-  pipedown plan graceful-shutdown -l @login --at 18:00             offline: every host's timeline, the exact texts
-  pipedown run  graceful-shutdown -l @login --at 18:00 --dry-run   connects, looks, changes nothing
-  pipedown run  graceful-shutdown -l @login --at 18:00             arms the hosts, reads back, ends
-  pipedown status                                                  asks the hosts
-  pipedown cancel                                                  calls it off
+  pipedown plan graceful-shutdown -l @login --at 18:00             # offline
+  pipedown run graceful-shutdown -l @login --at 18:00 --dry-run    # looks only
+  pipedown run graceful-shutdown -l @login --at 18:00              # arms, ends
+  pipedown status                                                  # asks hosts
+  pipedown cancel                                                  # calls it off
 
-Exit codes, the gravest wins: 0 done · 2 would change (--detailed-exitcode) · 6 cancelled · 4 some host unreachable ·
-3 some host failed · 5 stopped or refused by a gate · 64 usage · 65 bad inventory or playbook · 70 internal
+Exit codes; when several apply, the last of this list wins:
+   0  done                            3  some host failed
+   2  would change (only with         5  refused by a gate, or stopped
+      --detailed-exitcode)           64  the command line is wrong
+   6  cancelled                      65  the inventory or the playbook is wrong
+   4  some host unreachable          70  pipedown itself failed
 
+`pipedown COMMAND --help` says more about each command, with examples.
 No hosts at hand? `pipedown demo` starts some on this machine.";
 
 /// Options of every command.
@@ -38,7 +43,7 @@ pub struct Global {
     /// Inventory file [default: $PIPEDOWN_INVENTORY, ./inventory.toml, then the XDG config folder]
     #[arg(short, long, global = true, value_name = "FILE")]
     pub inventory: Option<PathBuf>,
-    /// Print data as JSON: the journal's events for a run
+    /// Print data as JSON lines: a run's events, or a list's rows
     #[arg(long, global = true)]
     pub json: bool,
     /// Say only what went wrong, and the end
@@ -47,7 +52,7 @@ pub struct Global {
     /// Say more: steps and findings
     #[arg(short, long, global = true)]
     pub verbose: bool,
-    /// When to use colours; NO_COLOR is honoured
+    /// When to use colours; auto: on a terminal, unless NO_COLOR is set
     #[arg(long, global = true, value_enum, default_value_t = ColorChoice::Auto, value_name = "WHEN")]
     pub color: ColorChoice,
     /// Where runs are recorded [default: $XDG_STATE_HOME/pipedown]
@@ -58,11 +63,9 @@ pub struct Global {
 /// When to use colours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum ColorChoice {
-    /// On a terminal.
+    // No doc comments: they would become paragraphs in the help of every command.
     Auto,
-    /// Always.
     Always,
-    /// Never.
     Never,
 }
 
@@ -105,7 +108,7 @@ pub enum Command {
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Which hosts")]
 pub struct TargetArgs {
-    /// Host set: login[01-40].example.org, @group; `,` adds, `!` takes away, `&` intersects, left to right
+    /// Host set: login[01-40], @group; `,` adds, `!` takes away, `&` keeps what both have, left to right
     #[arg(short, long, value_name = "SET", conflicts_with = "all", allow_hyphen_values = true)]
     pub limit: Option<String>,
     /// Every host of the inventory
@@ -117,10 +120,10 @@ pub struct TargetArgs {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
 #[command(next_help_heading = "When")]
 pub struct TimeArgs {
-    /// 18:00, 2026-12-01T18:00, or 2026-12-01T18:00+01:00
+    /// T, the time of the window: 18:00, 2026-12-01T18:00, or 2026-12-01T18:00+01:00
     #[arg(long, value_name = "TIME", conflicts_with = "in_")]
     pub at: Option<String>,
-    /// From now: 45m, 2h30m
+    /// T counted from now: 45m, 2h30m
     #[arg(long = "in", id = "in_", value_name = "DURATION")]
     pub in_: Option<String>,
     /// Time zone of --at: an IANA name, or `host` for each host's own
@@ -131,10 +134,10 @@ pub struct TimeArgs {
 /// What.
 #[derive(Debug, Clone, Args)]
 pub struct PlaybookArgs {
-    /// A shipped playbook (see `pipedown playbooks`) or a file
+    /// A playbook (see `pipedown playbooks`), a playbook's file, or a plan written by `plan --out`
     #[arg(value_name = "PLAYBOOK|FILE.plan")]
     pub playbook: String,
-    /// Set a variable of the playbook (repeatable)
+    /// Set a variable of the playbook, see `pipedown playbooks NAME`; may be repeated
     #[arg(short = 'e', long = "var", value_name = "NAME=VALUE")]
     pub vars: Vec<String>,
     /// Why: shown to users and written to every host's system log

@@ -17,25 +17,40 @@ use crate::drive::{self, Screen};
 use crate::reach::SshOpener;
 use crate::stop::Stop;
 use crate::surroundings::Surroundings;
-use crate::terminal;
+use crate::{descriptors, terminal};
 
 /// Calls a window off: agenda, schedule, nologin and motd, in this order, read back; then users are told. Needs no record
 /// on this machine: with -l SET the hosts are asked what is armed. Hosts that cannot be reached are tried until T.
 #[derive(Debug, Args)]
+#[command(after_help = HELP)]
 pub struct CancelArgs {
     /// The run (or any part of its id that only one run has); the active one if left out
     run: Option<String>,
-    #[command(flatten)]
-    targets: TargetArgs,
     /// Why: written to every host's system log
-    #[arg(long, value_name = "TEXT", default_value = "")]
+    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
     reason: String,
     /// Do not try unreachable hosts again until T
     #[arg(long)]
     once: bool,
     #[command(flatten)]
+    targets: TargetArgs,
+    #[command(flatten)]
     reach: ReachArgs,
 }
+
+const HELP: &str = "\
+On each host the agenda is ended and seen dead, then schedule, nologin and
+motd are put back as they were, read back, and users are told.
+
+Needs no record on this machine: with -l SET the hosts are asked what is
+armed. Hosts that cannot be reached are tried until T, and are reported as
+STILL GOING DOWN (exit code not 0). On a host itself, root can call it off
+with the script that `run` named.
+
+  pipedown cancel                              the active run
+  pipedown cancel 7f3kq2 --reason 'supply is late'
+  pipedown cancel -l login03                   one host of it; others go on
+  pipedown cancel --all                        from a machine without records";
 
 /// What is to be called off.
 struct Chosen {
@@ -226,7 +241,8 @@ async fn asked(around: &Surroundings, args: &CancelArgs, opener: Arc<SshOpener>)
     let names = around.hosts(&inventory, &args.targets)?;
     let mut plan = super::bare_plan(around, &inventory, &names);
     let hosts = plan.hosts.clone();
-    let answers = ask(opener, None, hosts, args.reach.parallel, Arc::new(Surroundings::now)).await;
+    let parallel = descriptors::at_once(around, args.reach.parallel, hosts.len(), 0);
+    let answers = ask(opener, None, hosts, parallel, Arc::new(Surroundings::now)).await;
     let mut windows: BTreeMap<RunId, Vec<HostPlan>> = BTreeMap::new();
     let mut silent = Vec::new();
     let mut until = Surroundings::now();

@@ -9,11 +9,17 @@ use crate::stop::Stop;
 
 /// For example: pipedown completions bash > ~/.local/share/bash-completion/completions/pipedown
 #[derive(Debug, Args)]
+#[command(after_help = HELP)]
 pub struct CompletionsArgs {
     /// Which shell
     #[arg(value_enum)]
     shell: Shell,
 }
+
+const HELP: &str = "\
+  pipedown completions bash > ~/.local/share/bash-completion/completions/pipedown
+  pipedown completions zsh > ~/.zfunc/_pipedown            (a folder of $fpath)
+  pipedown completions fish > ~/.config/fish/completions/pipedown.fish";
 
 pub fn run(args: &CompletionsArgs) -> Result<ExitCode, Stop> {
     let mut script = Vec::new();

@@ -21,6 +21,7 @@ use crate::terminal;
 /// Starts embedded hosts on loopback, logs a user in, announces a window, keeps new logins out, calls one host off and
 /// lets the others go down: the whole story in about half a minute. Nothing outside a temporary folder is touched.
 #[derive(Debug, Args)]
+#[command(after_help = HELP)]
 pub struct DemoArgs {
     /// How many hosts
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u16).range(2..=99))]
@@ -29,6 +30,12 @@ pub struct DemoArgs {
     #[arg(long = "in", value_name = "DURATION", default_value = "20s", value_parser = crate::cli::duration)]
     ahead: Duration,
 }
+
+const HELP: &str = "\
+Embedded hosts on loopback, with a user logged in; a window is announced, new
+logins are kept out, one host is called off and the others go down. Nothing
+outside a temporary folder is touched, and no privileges are needed. It
+prints an `ssh` line, so that you can join in.";
 
 const PLAYBOOK: &str = include_str!("demo.toml");
 

@@ -11,6 +11,7 @@ use crate::terminal;
 
 /// Shows the hosts of the inventory, or of a set: pipedown hosts '@login!login03'
 #[derive(Debug, Args)]
+#[command(after_help = HELP)]
 pub struct HostsArgs {
     /// Host set; all hosts if left out
     #[arg(value_name = "SET", allow_hyphen_values = true)]
@@ -22,6 +23,11 @@ pub struct HostsArgs {
     #[arg(long)]
     fold: bool,
 }
+
+const HELP: &str = "\
+  pipedown hosts
+  pipedown hosts '@login!login03'
+  pipedown hosts '@login,web[1-3]' --fold";
 
 pub fn run(around: &Surroundings, args: &HostsArgs) -> Result<ExitCode, Stop> {
     let inventory = around.inventory()?;

@@ -13,17 +13,28 @@ use crate::{compiling, terminal};
 /// Shows, offline, what would happen on every host and when, with the exact texts. With --out the plan is written to a
 /// file that `pipedown run FILE` executes byte by byte as it was reviewed.
 #[derive(Debug, Args)]
+#[command(after_help = HELP)]
 pub struct PlanArgs {
     #[command(flatten)]
     what: PlaybookArgs,
+    /// Write the plan to a file (name it *.plan)
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
     #[command(flatten)]
     targets: TargetArgs,
     #[command(flatten)]
     time: TimeArgs,
-    /// Write the plan to a file (name it *.plan)
-    #[arg(long, value_name = "FILE")]
-    out: Option<PathBuf>,
 }
+
+const HELP: &str = "\
+Nothing is connected to. What is printed is what would be armed: every entry
+of every host's agenda, with its time there and its exact text. With --out it
+is written to a file; `pipedown run FILE` then does what was reviewed.
+
+  pipedown plan graceful-shutdown -l @login --at 18:00 --reason 'new fans'
+  pipedown plan graceful-reboot --all --at 2026-12-01T06:00 --tz host
+  pipedown plan graceful-shutdown -l @login --at 18:00 --var first_notice=T-1h
+  pipedown plan graceful-shutdown -l @login --at 18:00 --out w.plan";
 
 pub fn run(around: &Surroundings, args: &PlanArgs) -> Result<ExitCode, Stop> {
     if args.out.as_ref().is_some_and(|path| path.extension().is_none_or(|e| e != "plan")) {

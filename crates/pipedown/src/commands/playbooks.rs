@@ -12,11 +12,18 @@ use crate::{compiling, terminal};
 /// Lists the playbooks: those in ./playbooks and the shipped ones. With a name, prints that playbook: copy it, change it,
 /// run the file.
 #[derive(Debug, Args)]
+#[command(after_help = HELP)]
 pub struct PlaybooksArgs {
     /// Print this one
     #[arg(value_name = "NAME")]
     name: Option<String>,
 }
+
+const HELP: &str = "\
+Those in ./playbooks and the shipped ones. To make one of your own:
+
+  pipedown playbooks graceful-shutdown > ./playbooks/ours.toml
+  pipedown plan ours -l @login --at 18:00";
 
 pub fn run(around: &Surroundings, args: &PlaybooksArgs) -> Result<ExitCode, Stop> {
     let catalog = compiling::catalog()?;

@@ -16,6 +16,7 @@ use crate::surroundings::Surroundings;
 /// Moves an armed window: the same playbook is compiled for the new time and takes the old one's place on every host
 /// without a gap. What stood before the first window is kept, and cancel restores it.
 #[derive(Debug, Args)]
+#[command(after_help = HELP)]
 pub struct PostponeArgs {
     /// The run (or any part of its id that only one run has)
     run: String,
@@ -34,6 +35,14 @@ pub struct PostponeArgs {
     #[command(flatten)]
     reach: ReachArgs,
 }
+
+const HELP: &str = "\
+A new run with the old run's playbook, variables and hosts, and the new time,
+takes the place of the old one on every host where that is armed. Both ways
+work: to a later time, and to an earlier one.
+
+  pipedown postpone 7f3kq2 --to 19:00
+  pipedown postpone 7f3kq2 --to 2026-12-02T18:00 --reason 'supply is late'";
 
 pub async fn run(around: &Surroundings, args: &PostponeArgs) -> Result<ExitCode, Stop> {
     let old = around.state.find(&args.run)?;

@@ -15,6 +15,7 @@ use crate::surroundings::Surroundings;
 /// Finishes a run that was interrupted: asks every unfinished host what it has, and goes on from there. What somebody
 /// cancelled is never armed again, and nothing is armed past T.
 #[derive(Debug, Args)]
+#[command(after_help = HELP)]
 pub struct ResumeArgs {
     /// The run (or any part of its id that only one run has)
     run: String,
@@ -30,6 +31,15 @@ pub struct ResumeArgs {
     #[command(flatten)]
     reach: ReachArgs,
 }
+
+const HELP: &str = "\
+Every unfinished host is asked what it has, and work goes on from there. What
+somebody cancelled is never armed again, and nothing is armed past T. A step
+that began, may have finished and cannot be looked at (a message, a script
+without a guard) is your decision: --retry-unknown or --skip-unknown.
+
+  pipedown resume 7f3kq2
+  pipedown resume 7f3kq2 --follow              and watch what is armed";
 
 pub async fn run(around: &Surroundings, args: &ResumeArgs) -> Result<ExitCode, Stop> {
     let run = around.state.find(&args.run)?;

@@ -15,6 +15,7 @@ use crate::{compiling, drive, terminal};
 
 /// Arms a window on hosts: they go on alone from then on. A playbook without a window is done at once.
 #[derive(Debug, Args)]
+#[command(after_help = HELP)]
 pub struct RunArgs {
     #[command(flatten)]
     what: PlaybookArgs,
@@ -39,6 +40,21 @@ pub struct RunArgs {
     #[command(flatten)]
     reach: ReachArgs,
 }
+
+const HELP: &str = "\
+Every host is looked at, passes its gates, gets its agenda and is read back;
+then this command ends, and the hosts go on alone: messages, nologin, the end
+of the window. What was printed says how to call it off, and until when.
+A playbook without a window is done at once.
+
+  pipedown run graceful-shutdown -l '@login!login03' --at 18:00 --dry-run
+  pipedown run graceful-shutdown -l '@login!login03' --at 18:00
+  pipedown run graceful-reboot --all --in 45m --reason 'new kernel' --follow
+  pipedown run w.plan                          a plan, as it was reviewed
+  pipedown run nologin-on -l @login            at once; nologin-off undoes it
+  pipedown run announce --all --var message='The file server is slow today.'
+
+Ctrl-C once: no new host is begun, those at work finish. Twice: stop now.";
 
 pub async fn run(around: &Surroundings, args: RunArgs) -> Result<ExitCode, Stop> {
     let plan = match compiling::plan_file(&args.what.playbook)? {

@@ -11,6 +11,7 @@ use crate::terminal;
 
 /// Lists the runs recorded on this machine, newest first.
 #[derive(Debug, Args)]
+#[command(after_help = HELP)]
 pub struct RunsArgs {
     /// Only runs because of which some host may still go down
     #[arg(long)]
@@ -19,6 +20,10 @@ pub struct RunsArgs {
     #[arg(short = 'n', long, value_name = "N", default_value_t = 20)]
     most: usize,
 }
+
+const HELP: &str = "\
+The records are in --state-dir. They are a help, not the truth: `pipedown
+status` asks the hosts.";
 
 pub fn run(around: &Surroundings, args: &RunsArgs) -> Result<ExitCode, Stop> {
     let now = Surroundings::now();

@@ -11,10 +11,18 @@ use crate::surroundings::Surroundings;
 
 /// Shows a recorded run again. The id may be shortened to any part that only one run has.
 #[derive(Debug, Args)]
+#[command(after_help = HELP)]
 pub struct ShowArgs {
     /// The run, see `pipedown runs`
     run: String,
 }
+
+const HELP: &str = "\
+The id may be shortened to any part that only one run has. With --json: the
+events as they were recorded, one JSON object per line (docs/EVENTS.md).
+
+  pipedown show 7f3kq2 -v
+  pipedown show 7f3kq2 --json | jq 'select(.kind == \"armed\") | .host'";
 
 pub fn run(around: &Surroundings, args: &ShowArgs) -> Result<ExitCode, Stop> {
     let run = around.state.find(&args.run)?;

@@ -11,28 +11,40 @@ use crate::cli::{ReachArgs, TargetArgs};
 use crate::reach::SshOpener;
 use crate::stop::Stop;
 use crate::surroundings::Surroundings;
-use crate::terminal;
+use crate::{descriptors, terminal};
 
 /// Asks the hosts themselves: armed for when, by whom, nologin, the next message, who is logged in. Without a run or a
 /// set, asks the hosts of the active runs recorded here.
 #[derive(Debug, Args)]
+#[command(after_help = HELP)]
 pub struct StatusArgs {
     /// The run (or any part of its id that only one run has)
     run: Option<String>,
-    #[command(flatten)]
-    targets: TargetArgs,
     /// One row for hosts that answer the same
     #[arg(long)]
     fold: bool,
     #[command(flatten)]
+    targets: TargetArgs,
+    #[command(flatten)]
     reach: ReachArgs,
 }
+
+const HELP: &str = "\
+Without a run or a set, the hosts of the active runs recorded here are asked.
+LOST means: a window was armed, and its agenda is not running any more.
+
+  pipedown status
+  pipedown status -l @login --fold
+  pipedown status --all --json
+
+Exit code 4 if some host did not answer, 3 if some window is lost.";
 
 pub async fn run(around: &Surroundings, args: &StatusArgs) -> Result<ExitCode, Stop> {
     let (named, hosts) = hosts(around, args)?;
     let opener = Arc::new(SshOpener::new(around, &args.reach)?);
     opener.unlock(&hosts).await;
-    let answers = ask(opener, named.clone(), hosts, args.reach.parallel, Arc::new(Surroundings::now)).await;
+    let parallel = descriptors::at_once(around, args.reach.parallel, hosts.len(), 0);
+    let answers = ask(opener, named.clone(), hosts, parallel, Arc::new(Surroundings::now)).await;
     let rows: Vec<StatusRow> =
         answers.into_iter().map(|(host, answer)| StatusRow::new(host.host, answer, named.as_ref())).collect();
     let mut style = around.style();
