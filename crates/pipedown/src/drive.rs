@@ -10,6 +10,7 @@ use pipedown_report::{Json, Live, Plain, Reporter};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
+use crate::descriptors;
 use crate::stop::Stop;
 use crate::surroundings::Surroundings;
 use crate::terminal;
@@ -82,7 +83,10 @@ pub async fn drive(
     let (consumer, mut events) = mpsc::unbounded_channel();
     let (commands, orders) = mpsc::channel(8);
     let (notices, mut noticed) = mpsc::unbounded_channel();
-    let setup = make(consumer);
+    let mut setup = make(consumer);
+    let hosts = setup.plan.hosts.len();
+    let held = if setup.options.follow { hosts } else { 0 };
+    setup.options.parallel = descriptors::at_once(around, setup.options.parallel, hosts, held);
     let mut screen = Screen::new(reporter(around), setup.recorded.clone());
     let socket = listen.then(|| open_socket(around, &setup.run, commands.clone())).flatten();
     let signals = tokio::spawn(interrupts(commands));
@@ -96,7 +100,7 @@ pub async fn drive(
             ended = &mut conducting => break ended,
             Some(event) = events.recv() => screen.show(&event),
             Some(text) = noticed.recv() => screen.notice(&text),
-            _ = ticks.tick() => screen.reporter.tick(),
+            _ = ticks.tick() => screen.reporter.tick(Surroundings::now()),
         }
     };
     while let Some(event) = events.recv().await {

@@ -10,7 +10,7 @@ use crate::plain::Layout;
 use crate::printable::printable;
 use crate::standing::Standing;
 use crate::table::pad;
-use crate::{ReportError, Reporter, Style, summary};
+use crate::{ReportError, Reporter, Style, relative, summary};
 
 /// More busy hosts than this are counted, not shown: the view must fit a terminal of 24 lines.
 const ROWS: usize = 12;
@@ -24,6 +24,8 @@ pub struct Live {
     standings: HashMap<HostName, Standing>,
     counts: BTreeMap<Standing, usize>,
     last: Option<DateTime<Utc>>,
+    message: String,
+    window: Option<DateTime<Utc>>,
     error: Option<ReportError>,
 }
 
@@ -46,6 +48,8 @@ impl Live {
             standings: HashMap::new(),
             counts: BTreeMap::new(),
             last: None,
+            message: String::new(),
+            window: None,
             error: None,
         }
     }
@@ -87,7 +91,9 @@ impl Live {
         if hidden > 0 {
             parts.push(format!("{hidden} more at work"));
         }
-        self.overall.set_message(parts.join(", "));
+        self.message = parts.join(", ");
+        self.window = state.window;
+        self.overall.set_message(self.message.clone());
     }
 
     fn draw_host(&mut self, host: &HostName, event: &Event, state: &RunState) {
@@ -131,6 +137,10 @@ impl Live {
 
 impl Reporter for Live {
     fn event(&mut self, event: &Event, state: &RunState) {
+        if self.last.is_none() {
+            // What was recorded before this process took over.
+            state.hosts.keys().for_each(|host| self.count(host, state));
+        }
         self.last = Some(event.at);
         if let Some(line) = self.layout.line(event, state) {
             self.print(&line);
@@ -153,10 +163,13 @@ impl Reporter for Live {
         self.print(&text);
     }
 
-    fn tick(&mut self) {
+    fn tick(&mut self, now: DateTime<Utc>) {
         for bar in self.busy.values().filter_map(|b| b.bar.as_ref()) {
             bar.tick();
         }
+        let window = self.window.filter(|at| *at > now).map(|at| format!("window {}", relative(at, now)));
+        let parts = [self.message.clone()].into_iter().filter(|m| !m.is_empty()).chain(window);
+        self.overall.set_message(parts.collect::<Vec<_>>().join(" · "));
         self.overall.tick();
     }
 
@@ -217,7 +230,8 @@ mod tests {
         for (event, state) in &story.told {
             live.event(event, state);
         }
-        live.tick();
+        let now = live.last.unwrap_or_default();
+        live.tick(now);
     }
 
     #[test]

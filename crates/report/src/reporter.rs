@@ -1,5 +1,6 @@
 //! What every consumer of the event stream offers.
 
+use chrono::{DateTime, Utc};
 use pipedown_model::{Event, RunState};
 
 use crate::ReportError;
@@ -15,7 +16,7 @@ pub trait Reporter {
     fn finish(&mut self, state: &RunState);
 
     /// Moves what moves on a terminal; called about ten times a second, never journaled.
-    fn tick(&mut self) {}
+    fn tick(&mut self, _now: DateTime<Utc>) {}
 
     /// Shows a line of the caller's above what moves. False if nothing moves here: then the caller prints it.
     fn notice(&mut self, _text: &str) -> bool {
