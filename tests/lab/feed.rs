@@ -78,9 +78,8 @@ impl Feed {
 
     /// Waits until a text has arrived `nth` times, and says when.
     pub fn wait_for_nth(&self, what: &str, nth: usize, patience: Duration) -> f64 {
-        let found = self.wait(patience, |seen| {
-            find(&seen.bytes, what).nth(nth - 1).map(|end| seen.arrival(end))
-        });
+        let found =
+            self.wait(patience, |seen| find(&seen.bytes, what).nth(nth - 1).map(|end| seen.arrival(end)));
         found.unwrap_or_else(|| panic!("{what:?} (number {nth}) did not arrive; there was:\n{}", self.text()))
     }
 

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use libtest_mimic::{Arguments, Trial};
 
-use crate::feed::Watched;
+use crate::feed::{Watched, now};
 
 /// A scenario: hosts of its own, and what is done with them.
 pub struct Scenario {
@@ -25,11 +25,23 @@ pub const fn secs(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
+/// How long it is until a time; nothing when it has passed.
+pub fn until(at: f64) -> Duration {
+    Duration::from_secs_f64((at - now()).max(0.0))
+}
+
+/// Waits for a time, where time itself is what is waited for.
+pub fn sleep_until(at: f64) {
+    std::thread::sleep(until(at));
+}
+
 /// Runs scenarios side by side, whatever the number of processors: most of what they do is waiting.
 pub fn main(scenarios: Vec<Scenario>) -> ExitCode {
     let mut args = Arguments::from_args();
     let chosen = |s: &Scenario| {
-        args.filter.as_ref().is_none_or(|f| if args.exact { s.name == f } else { s.name.contains(f.as_str()) })
+        args.filter
+            .as_ref()
+            .is_none_or(|f| if args.exact { s.name == f } else { s.name.contains(f.as_str()) })
             && !args.skip.iter().any(|skip| s.name.contains(skip.as_str()))
     };
     let scenarios: Vec<Scenario> = scenarios.into_iter().filter(chosen).collect();
@@ -45,7 +57,10 @@ pub fn main(scenarios: Vec<Scenario>) -> ExitCode {
     args.test_threads = Some(scenarios.len());
     let lab: &'static Lab = Box::leak(Box::new(Lab::new()));
     let hosts = scenarios.iter().flat_map(|s| s.hosts.iter().copied()).collect::<Vec<_>>();
-    lab.up(&hosts);
+    // Booting is the one thing that keeps processors busy.
+    for some in hosts.chunks(8) {
+        lab.up(some);
+    }
     let trials = scenarios.into_iter().map(|s| {
         Trial::test(s.name, move || {
             (s.run)(lab);
@@ -108,6 +123,28 @@ impl Lab {
         self.ask(&["exec", host, "sh", "-c", script])
     }
 
+    /// Waits until a shell condition holds on a host.
+    pub fn wait_until(&self, host: &str, condition: &str, patience: Duration) {
+        let script = format!("timeout {} sh -c 'until {condition}; do sleep 0.1; done'", patience.as_secs());
+        self.sh(host, &script);
+    }
+
+    /// Asserts that alice cannot log in, and reads why, and that root can.
+    pub fn refuses(&self, host: &str, text: &str) {
+        let refused = self.call(&["ssh", &format!("alice@{host}"), "true"]);
+        assert!(!refused.status.success(), "{host} let alice in");
+        let said = String::from_utf8_lossy(&refused.stderr).replace('\r', "");
+        assert!(said.contains(text), "{host}: {said}");
+        self.ask(&["ssh", &format!("root@{host}"), "true"]);
+    }
+
+    /// How often a host was booted.
+    pub fn boots(&self, host: &str) -> u32 {
+        let list = self.ask(&["list"]);
+        let line = list.lines().find(|l| l.split_whitespace().next() == Some(host)).unwrap();
+        line.split_whitespace().last().unwrap().parse().unwrap()
+    }
+
     /// What of a host is compared before and after.
     pub fn snapshot(&self, host: &str) -> Snapshot {
         Snapshot(self.ask(&["snapshot", host]).lines().map(str::to_owned).collect())
@@ -132,6 +169,13 @@ impl Lab {
         session.type_in("echo logged''-in\n");
         session.out.wait_for("logged-in", secs(20));
         session
+    }
+
+    /// What pipedown wrote to a host's system log, in this boot and the ones before.
+    pub fn log_lines(&self, host: &str) -> Vec<String> {
+        let text = self
+            .sh(host, "journalctl -q --no-pager -t pipedown 2>/dev/null || grep ' pipedown' /var/log/syslog");
+        text.lines().map(str::to_owned).collect()
     }
 
     /// The lines of a host's console, with the time of their arrival.
@@ -230,6 +274,11 @@ pub struct Ran {
 }
 
 impl Ran {
+    /// The run that it began, with `--json`.
+    pub fn run_id(&self) -> String {
+        run_id(&self.out)
+    }
+
     /// Asserts how it ended.
     #[track_caller]
     pub fn expect(self, code: i32) -> Self {
@@ -246,21 +295,37 @@ impl Ran {
     }
 }
 
+/// The run whose events these are.
+pub fn run_id(events: &str) -> String {
+    events.split("\"run\":\"").nth(1).unwrap().split('"').next().unwrap().to_owned()
+}
+
 /// The facts of one `lab snapshot`, sorted.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Snapshot(Vec<String>);
 
 impl Snapshot {
-    /// What another snapshot has not (`- …`) and what only it has (`+ …`).
+    /// What another snapshot has not (`- …`) and what only it has (`+ …`). A run that has ended may leave its tombstone:
+    /// a file, and the folders it lies in.
     pub fn differs(&self, later: &Self) -> Vec<String> {
         let gone = self.0.iter().filter(|l| !later.0.contains(l)).map(|l| format!("- {l}"));
         let new = later.0.iter().filter(|l| !self.0.contains(l)).map(|l| format!("+ {l}"));
-        gone.chain(new).collect()
+        gone.chain(new.filter(|l| !is_tombstone(l))).collect()
     }
 
     /// The same facts without those that a test expects to differ.
     #[must_use]
     pub fn without(self, expected: impl Fn(&str) -> bool) -> Self {
         Self(self.0.into_iter().filter(|l| !expected(l)).collect())
+    }
+}
+
+fn is_tombstone(line: &str) -> bool {
+    let Some(path) = line.strip_prefix("+ disk /var/lib/pipedown") else { return false };
+    match path.strip_prefix("/ended") {
+        Some(path) => {
+            path.starts_with(" d 755 0:0 ") || path.starts_with('/') && path.contains(" f 644 0:0 ")
+        }
+        None => path.starts_with(" d 755 0:0 "),
     }
 }

@@ -14,11 +14,38 @@
 mod calling_off;
 mod feed;
 mod harness;
+mod moving;
+mod power_cut;
+mod promise;
+mod window;
 
 use std::process::ExitCode;
 
 use harness::Scenario;
 
 fn main() -> ExitCode {
-    harness::main(vec![Scenario { name: "calling_off::early", hosts: &["bookworm03"], run: calling_off::early }])
+    harness::main(vec![
+        Scenario {
+            name: "window::six_minutes",
+            hosts: &["bullseye02", "bookworm02", "trixie02", "sysv02"],
+            run: window::six_minutes,
+        },
+        Scenario {
+            name: "calling_off::early_and_late",
+            hosts: &["bullseye03", "bookworm03", "trixie03", "sysv03"],
+            run: calling_off::early_and_late,
+        },
+        Scenario {
+            name: "moving::postponed_and_contested",
+            hosts: &["bullseye04", "bookworm04", "trixie04", "sysv04"],
+            run: moving::postponed_and_contested,
+        },
+        Scenario {
+            name: "power_cut::comes_back",
+            hosts: &["bullseye05", "bookworm05", "trixie05"],
+            run: power_cut::comes_back,
+        },
+        Scenario { name: "power_cut::is_lost", hosts: &["sysv05"], run: power_cut::is_lost },
+        Scenario { name: "power_cut::overslept", hosts: &["bookworm06"], run: power_cut::overslept },
+    ])
 }
