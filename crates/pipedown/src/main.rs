@@ -3,6 +3,7 @@
 mod cli;
 mod commands;
 mod compiling;
+mod descriptors;
 mod drive;
 mod reach;
 mod secrets;
@@ -60,6 +61,7 @@ fn dispatch(around: &Surroundings, command: Command) -> Result<ExitCode, Stop> {
         Command::Completions(args) => c::completions::run(&args),
         Command::Confine { .. } => Ok(ExitCode::Internal),
         command => {
+            descriptors::raise();
             let runtime = tokio::runtime::Builder::new_multi_thread()
                 .enable_all()
                 .build()
