@@ -181,9 +181,10 @@ find_path() {
 	fresh=${path%/*}/.pipedown.${path##*/}
 }
 
-# Whether the file at $path is nobody's: systemd's own note while booting or going down, which it takes away itself.
+# Whether the file at $path is nobody's: the init system's own note while booting or going down, which it takes away
+# itself.
 is_systemds() {
-	[ -f "$path" ] && [ ! -L "$path" ] && grep -q -e 'System is going down' -e 'System is booting up' "$path"
+	[ -f "$path" ] && [ ! -L "$path" ] && grep -q -e 'ystem is going down' -e 'System is booting up' "$path"
 }
 
 # Keeps what stands at the place of state $1 in $keep/before, once.

@@ -132,17 +132,17 @@ find_schedule() {
 	if has busctl && on_systemd && seen=$(logind get-property ScheduledShutdown); then
 		# (st) "poweroff" 1795456800000000
 		case $seen in *'""'*) return ;; esac
-		mode=${seen#*\"}
-		schedule="logind ${mode%%\"*} ${seen##* }"
+		planned=${seen#*\"}
+		schedule="logind ${planned%%\"*} ${seen##* }"
 	elif [ -r "$file" ]; then
-		mode='' usec=0
+		planned='' usec=0
 		while IFS='=' read -r key value; do
 			case $key in
-			MODE) mode=$value ;;
+			MODE) planned=$value ;;
 			USEC) usec=$value ;;
 			esac
 		done <"$file"
-		schedule="file ${mode:--} $usec"
+		schedule="file ${planned:--} $usec"
 	elif [ -z "$R" ] && ! on_systemd; then
 		seen=$(grep -Hs '(shutdown) [^ZX]' /proc/[0-9]*/stat)
 		seen=${seen#/proc/}
@@ -150,14 +150,26 @@ find_schedule() {
 	fi
 }
 
-# Cancels whatever shutdown is scheduled, and sees it gone.
+# Cancels whatever shutdown is scheduled, and sees it gone. sysvinit's takes any nologin away in going, ours and an
+# admin's, too.
 drop_schedule() {
+	find_path nologin
+	saved=
+	[ ! -e "$path" ] || is_systemds || { saved=$path.pipedown && cp -P -p "$path" "$saved" || return 1; }
 	case $schedule in
 	logind*) logind call CancelScheduledShutdown >/dev/null ;;
-	file*) limited 10 shutdown -c >/dev/null 2>&1 ;;
-	process*) limited 10 shutdown -c >/dev/null 2>&1 ;;
+	*) limited 10 shutdown -c >/dev/null 2>&1 ;;
 	esac
+	tries=50
 	find_schedule
+	while [ -n "$schedule" ] && [ "$tries" -gt 0 ]; do
+		tries=$((tries - 1))
+		nap 0.1
+		find_schedule
+	done
+	if [ -n "$saved" ]; then
+		if [ -e "$path" ]; then rm -f "$saved"; else mv -f "$saved" "$path"; fi || return 1
+	fi
 	[ -z "$schedule" ]
 }
 
@@ -170,13 +182,13 @@ restore_schedule() {
 		*" $slot") drop_schedule && printf 'removed the schedule in logind\n' || return 1 ;;
 		esac
 	fi
-	[ -r "$window/before/schedule" ] && read -r by mode usec <"$window/before/schedule" || return 0
+	[ -r "$window/before/schedule" ] && read -r by planned usec <"$window/before/schedule" || return 0
 	clock
 	if [ "$by" = logind ] && [ "$((usec / 1000000))" -ge "$((clock + 60))" ] &&
-		logind call ScheduleShutdown st "$mode" "$usec" >/dev/null; then
-		printf 'restored the %s that was scheduled in logind\n' "$mode"
+		logind call ScheduleShutdown st "$planned" "$usec" >/dev/null; then
+		printf 'restored the %s that was scheduled in logind\n' "$planned"
 	else
-		printf 'left out the %s that was scheduled before (%s)\n' "$mode" "$by"
+		printf 'left out the %s that was scheduled before (%s)\n' "$planned" "$by"
 	fi
 	rm -f "$window/before/schedule"
 }
