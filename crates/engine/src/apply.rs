@@ -148,7 +148,9 @@ impl<'a> HostTurn<'a> {
         match refused {
             None => Some(seen),
             Some(finding) => {
-                let error = Failure { class: FailureClass::Refused, text: finding.text, hint: finding.hint };
+                let act = if self.host.arms() { "arm" } else { "change" };
+                let text = format!("{act} {host}: {}", finding.text);
+                let error = Failure { class: FailureClass::Refused, text, hint: finding.hint };
                 self.tell(EventKind::Refused { host: host.clone(), error }).await;
                 None
             }

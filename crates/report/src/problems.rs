@@ -108,22 +108,24 @@ fn of_host(host: &HostState, mode: Mode) -> Vec<Problem> {
         // The host's own block of the dry run has the gates' verdicts and hints.
         return Vec::new();
     }
-    let mut found: Vec<Problem> = Vec::new();
+    if standing == Standing::Refused && error_is_found(host) {
+        return refusals(host).map(of_finding).collect();
+    }
     match (unknown(host), &host.error) {
-        (None, None) => {}
-        (None, Some(error)) => found.push(of_failure(standing, failed(error), error)),
+        (None, None) => Vec::new(),
+        (None, Some(error)) => vec![of_failure(standing, failed(error), error)],
         (Some(unknown), None) => {
-            found.push(Problem { section: Section::Standing(standing), text: unknown, hint: None });
+            vec![Problem { section: Section::Standing(standing), text: unknown, hint: None }]
         }
         (Some(unknown), Some(error)) => {
-            found.push(of_failure(standing, format!("{unknown}\n{}", failed(error)), error));
+            vec![of_failure(standing, format!("{unknown}\n{}", failed(error)), error)]
         }
     }
-    if standing == Standing::Refused {
-        let said = host.error.as_ref().map(|e| e.text.as_str()).unwrap_or_default();
-        found.extend(refusals(host).filter(|f| !said.contains(&f.text)).map(of_finding));
-    }
-    found
+}
+
+/// Whether the gates' own findings say all that the refusal says.
+fn error_is_found(host: &HostState) -> bool {
+    host.error.as_ref().is_some_and(|error| refusals(host).any(|f| error.text.contains(&f.text)))
 }
 
 fn of_failure(standing: Standing, text: String, error: &Failure) -> Problem {
