@@ -269,6 +269,8 @@ order() {
 	halt) flag='-h -H' ;;
 	*) flag='-h -P' ;;
 	esac
+	# TERM means that one of them works; to ignore it would hold the shutdown up.
+	trap 'exit 0' TERM
 	# shellcheck disable=SC2086 # $flag holds words
 	for way in systemctl target shutdown "$1" busybox; do
 		case $way in
@@ -278,14 +280,13 @@ order() {
 		busybox) has busybox && limited 10 busybox "$1" ;;
 		*) has "$way" && limited 10 "$way" ;;
 		esac </dev/null >/dev/null 2>&1 || continue
-		trap 'exit 0' TERM
 		tries=20
 		while [ "$tries" -gt 0 ]; do
 			nap 1
 			tries=$((tries - 1))
 		done
-		trap '' TERM
 	done
+	trap '' TERM
 	return 1
 }
 

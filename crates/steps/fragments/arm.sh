@@ -120,8 +120,10 @@ read_back() {
 # Sets the window that stands aside: from here on it cannot fire.
 set_aside() {
 	[ -d "$window" ] || return 0
-	if [ -e "$window/armed" ]; then
-		mv "$window/armed" "$window/replacing" 2>/dev/null || refuse 'firing'
+	if ! mv "$window/armed" "$window/replacing" 2>/dev/null; then
+		# One without `armed` was left half-way, unless it fires, or has just done so.
+		[ ! -e "$window/firing" ] || ! find_agenda "$window" || refuse 'firing'
+		[ -d "$window" ] && [ ! -e "$window/armed" ] || refuse 'firing'
 	fi
 	if ! stop_agenda "$window"; then
 		mv "$window/replacing" "$window/armed"
@@ -190,9 +192,11 @@ arm() {
 	sync "$window"/* "$window" "$state" 2>/dev/null || sync
 	read_owner "$window" && start_agenda || give_up 'start the agenda'
 	record notice "window armed, agenda is process $pid, $persistence"
-	back=$(read_back) || give_up 'read the window back'
+	back=$(read_back) || [ -r "$state/ended/$run" ] || give_up 'read the window back'
 	[ -z "$old" ] || [ "$old" = "$run" ] || [ "$old" = - ] || tombstone "$old" superseded
 	rm -rf "$state/replaced"
+	# A script of its own may have called it off in the meantime.
+	[ ! -r "$state/ended/$run" ] || { read -r line <"$state/ended/$run" && fail "keep the window: it ended at once ($line)"; }
 	printf 'result armed\n%s\n' "$back"
 }
 

@@ -23,15 +23,16 @@ leave() {
 # There is no window: says what is known of the run, and keeps it from being armed later.
 nothing() {
 	remove_unit reload
-	[ "$wanted" != any ] || finish nothing 0
-	if [ -r "$state/ended/$wanted" ] && read -r line <"$state/ended/$wanted"; then
+	[ "$run" != any ] || finish nothing 0
+	if [ -r "$state/ended/$run" ] && read -r line <"$state/ended/$run"; then
 		finish "ended $line" 0
 	fi
-	tombstone "$wanted" cancelled || printf 'failed to leave a tombstone: a later resume could arm the run again\n'
+	tombstone "$run" cancelled || printf 'failed to leave a tombstone: a later resume could arm the run again\n'
 	finish nothing 0
 }
 
 # The claim: whoever renames `armed` decides. On a file system that takes no writes only the process can be ended.
+# A window leaves its place in one act: what was read of it holds if it is still there afterwards.
 claim() {
 	mv "$window/armed" "$window/cancelling" 2>/dev/null && return
 	if [ -e "$window/firing" ]; then
@@ -39,8 +40,8 @@ claim() {
 		# It went down in the act, and is back.
 		find_boot
 		[ ! -r "$window/boot" ] || { read -r down_boot <"$window/boot" && [ "$down_boot" = "$boot" ]; } || fired=yes
-		return
 	fi
+	[ -d "$window" ] || nothing
 	[ ! -e "$window/armed" ] || printf 'failed to mark the window as called off: after a reboot it would come back\n'
 }
 

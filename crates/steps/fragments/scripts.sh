@@ -21,7 +21,6 @@ read_word() {
 		echo .
 	)
 	word=${word%"$nl."}
-	word=${word%"$nl"}
 }
 
 # An agenda's script: WINDOW STEP TIMEOUT abort|continue SCRIPT UNLESS|- CREATES|- ARG…, the last five as files.

@@ -93,7 +93,7 @@ fn window_lines(seen: &Seen, files: &AgendaFiles) -> Vec<String> {
     let past = files.entries().iter().filter(|entry| entry.instant() < seen.facts.now);
     let skipped = past.filter(|entry| entry.not_after < seen.facts.now.timestamp()).count();
     if skipped > 0 {
-        lines.push(format!("leave out {skipped} entries whose time has passed"));
+        lines.push(format!("leave out what is too late: entries: {skipped}"));
     }
     let alive = files.entries().iter().filter(|entry| entry.not_after >= seen.facts.now.timestamp());
     lines.extend(alive.map(|entry| entry_line(seen, files, entry)));

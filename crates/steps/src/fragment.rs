@@ -57,7 +57,7 @@ mod tests {
     /// A PATH that falls through, or a path that goes around it, would reach the real machine from an embedded host.
     #[test]
     fn no_command_is_called_by_an_absolute_path() {
-        let folders = ["/bin/", "/sbin/", "/usr/", "/opt/", "/lib/"];
+        let folders = ["/bin/", "/sbin/", "/usr/bin", "/usr/lib", "/opt/"];
         for text in [lib(), look(), arm(), agenda(), cancel(), now(), run()] {
             for line in text.lines() {
                 let allowed = line.contains("ExecStart=/bin/sh ") || line.contains("PATH=");
