@@ -131,7 +131,11 @@ set_state() {
 			find_hash "$path"
 			[ "$hash" != "$2" ] || [ -L "$path" ] || return 0
 		fi
-		put "$1" "$window/text.$2" || complain "failed to write $path"
+		if put "$1" "$window/text.$2"; then
+			record notice "wrote $path"
+		else
+			complain "failed to write $path"
+		fi
 	elif [ -e "$window/ours/$1" ]; then
 		restore "$1" | while read -r line; do
 			record info "$line"
