@@ -154,7 +154,7 @@ give_up() {
 	[ ! -e "$window/armed" ] || mv "$window/armed" "$window/cancelling"
 	stop_agenda "$window" || fail "$1, and the agenda (process $pid) does not end"
 	if [ -d "$state/replaced" ]; then
-		restore_schedule
+		restore_schedule "$window"
 		put_back || fail "$1, and the window before cannot be put back"
 	else
 		take_back reload || fail "$1, and not everything could be put back"
@@ -168,6 +168,12 @@ give_up() {
 take_schedule() {
 	[ -n "$schedule" ] || return 0
 	mkdir -p "$stage/before" && printf '%s\n' "$schedule" | write "$stage/before/schedule" || return 1
+	case $schedule in
+	process*)
+		waiting=${schedule#process }
+		shutdown_words "${waiting%% *}" >"$stage/before/shutdown" || return 1
+		;;
+	esac
 	record notice "cancelled what was scheduled: $schedule"
 	drop_schedule
 }
@@ -184,6 +190,7 @@ arm() {
 	fi
 	clock
 	printf '%s\n' "$boot" >"$stage/boot" && printf '%s %s\n' "$clock" "$persistence" >"$stage/armed" || {
+		restore_schedule "$stage"
 		put_back
 		fail 'write the window'
 	}

@@ -115,7 +115,7 @@ tombstone() {
 	mkdir -p "$state/ended" && clock && printf '%s %s %s\n' "$2" "$clock" "${operator:--}" | write "$state/ended/$1"
 }
 
-# ---- logind's schedule
+# ---- what is scheduled: logind's slot, or sysvinit's shutdown, a process that waits
 
 # shellcheck disable=SC2086 # words
 logind() {
@@ -123,6 +123,34 @@ logind() {
 	shift 2
 	login1=org.freedesktop.login1
 	limited 4 busctl --timeout=3 "$verb" $login1 /org/freedesktop/login1 $login1.Manager "$member" "$@" 2>/dev/null
+}
+
+# Prints what process $1, a shutdown, was told, a word a line; its time begins with @.
+shutdown_words() {
+	tr '\000' '\n' <"/proc/$1/cmdline" | awk '
+		NR == 1 { next }
+		told || skip { skip = 0; print; next }
+		/^-/ { skip = /t$/; print; next }
+		{ told = 1; print "@" $0 }'
+}
+
+# Sets `due` to the second at which process $1, a shutdown, acts; to 0 if that cannot be told.
+find_due() {
+	due=0
+	find_started "$1" || return 0
+	while read -r key value _; do
+		# 100 ticks a second are what Linux tells everybody.
+		[ "$key" != btime ] || began=$((value + started / 100))
+	done </proc/stat
+	told=$(shutdown_words "$1" | sed -n 's/^@//p')
+	case $told in
+	+*[!0-9]* | +0?*) ;;
+	+?*) due=$((began + ${told#+} * 60)) ;;
+	*:*)
+		due=$(date -d "$told" +%s 2>/dev/null) || due=0
+		[ "$due" -eq 0 ] || [ "$due" -ge "$began" ] || due=$((due + 86400))
+		;;
+	esac
 }
 
 # Sets `schedule` to `BY MODE USEC`, or to nothing.
@@ -146,7 +174,7 @@ find_schedule() {
 	elif [ -z "$R" ] && ! on_systemd; then
 		seen=$(grep -Hs '(shutdown) [^ZX]' /proc/[0-9]*/stat)
 		seen=${seen#/proc/}
-		[ -z "$seen" ] || schedule="process ${seen%%/*} 0"
+		[ -z "$seen" ] || { find_due "${seen%%/*}" && schedule="process ${seen%%/*} ${due}000000"; }
 	fi
 }
 
@@ -173,30 +201,70 @@ drop_schedule() {
 	[ -z "$schedule" ]
 }
 
-# Takes the slot back that the agenda filled, and puts back what somebody else had scheduled, if that is still a
+# Schedules again what the window in folder $1 has taken the place of.
+schedule_again() {
+	read -r by planned usec <"$1/before/schedule" || return 1
+	clock
+	left=$((usec / 1000000 - clock))
+	[ "$left" -ge 60 ] || return 1
+	case $by in
+	logind) logind call ScheduleShutdown st "$planned" "$usec" >/dev/null ;;
+	process) shut_down_in $(((left + 59) / 60)) "$1/before/shutdown" ;;
+	*) return 1 ;;
+	esac
+}
+
+# Starts sysvinit's shutdown with the words of file $2, and $1 minutes for its time; sees that it waits.
+shut_down_in() {
+	minutes=$1 words=$2
+	set --
+	while IFS= read -r word; do
+		case $minutes$word in
+		[0-9]*@*) word=+$minutes minutes= ;;
+		esac
+		set -- "$@" "$word"
+	done <"$words" || return 1
+	(
+		cd /
+		trap '' HUP
+		exec setsid shutdown "$@" </dev/null >/dev/null 2>&1 3>&- 4>&- 5>&- 6>&- 7>&- 8>&- 9>&-
+	) &
+	tries=30
+	find_schedule
+	until [ -n "$schedule" ]; do
+		[ "$tries" -gt 0 ] || return 1
+		tries=$((tries - 1))
+		nap 0.1
+		find_schedule
+	done
+}
+
+# Takes the slot back that the agenda of the window in folder $1 filled.
+free_slot() {
+	[ -r "$1/slot" ] && read -r slot <"$1/slot" || return 0
+	find_schedule
+	case $schedule in
+	*" $slot") drop_schedule && printf 'removed the schedule in logind\n' || return 1 ;;
+	esac
+}
+
+# Frees the slot of the window in folder $1, and puts back what somebody else had scheduled, if that is still a
 # minute away.
 restore_schedule() {
-	if [ -r "$window/slot" ] && read -r slot <"$window/slot"; then
-		find_schedule
-		case $schedule in
-		*" $slot") drop_schedule && printf 'removed the schedule in logind\n' || return 1 ;;
-		esac
-	fi
-	[ -r "$window/before/schedule" ] && read -r by planned usec <"$window/before/schedule" || return 0
-	clock
-	if [ "$by" = logind ] && [ "$((usec / 1000000))" -ge "$((clock + 60))" ] &&
-		logind call ScheduleShutdown st "$planned" "$usec" >/dev/null; then
-		printf 'restored the %s that was scheduled in logind\n' "$planned"
+	free_slot "$1" || return 1
+	[ -r "$1/before/schedule" ] || return 0
+	if schedule_again "$1"; then
+		printf 'restored the shutdown that was scheduled (%s)\n' "$by"
 	else
-		printf 'left out the %s that was scheduled before (%s)\n' "$planned" "$by"
+		printf 'left out the shutdown that was scheduled before (%s): it is past, or cannot be told\n' "$by"
 	fi
-	rm -f "$window/before/schedule"
+	rm -f "$1/before/schedule" "$1/before/shutdown"
 }
 
 # Puts everything back that the window has changed, one line each. Its agenda is dead, or is ourselves.
 take_back() {
 	keep=$window undone=0
-	restore_schedule || undone=1
+	restore_schedule "$window" || undone=1
 	for name in nologin etc-nologin motd; do
 		restore "$name" || undone=1
 	done

@@ -179,13 +179,21 @@ impl Lines {
             path: (*path).to_owned(),
             sha256: TextId::parse(hash).map_err(|_| wrong())?,
             mode: (*mode).to_owned(),
-            ours: *owner == "ours",
+            ours: matches!(*owner, "ours" | "now"),
             first_line: rest.first().copied().unwrap_or_default().to_owned(),
         }))
     }
 
     pub(super) fn nologin_by_systemd(&self) -> bool {
-        self.file_line("nologin").is_some_and(|words| words.get(4) == Some(&"systemd"))
+        self.nologin_by("systemd")
+    }
+
+    pub(super) fn nologin_at_once(&self) -> bool {
+        self.nologin_by("now")
+    }
+
+    fn nologin_by(&self, owner: &str) -> bool {
+        self.file_line("nologin").is_some_and(|words| words.get(4) == Some(&owner))
     }
 
     pub(super) fn ended(&self) -> Vec<(RunId, String)> {
@@ -243,7 +251,7 @@ impl Lines {
                     return Err(unread(property, "a schedule of logind"));
                 };
                 let mode = mode.trim_matches('"');
-                (!mode.is_empty()).then(|| ("logind", mode, *usec))
+                (!mode.is_empty()).then_some(("logind", mode, *usec))
             }
             _ => self.scheduled_file(),
         };
@@ -254,10 +262,13 @@ impl Lines {
             let at = usec.parse::<i64>().ok().and_then(DateTime::from_timestamp_micros);
             return Ok(Some(ScheduleSeen { at, mode: mode.to_owned(), by: by.to_owned() }));
         }
+        // process 412 1795456800000000, sysvinit's; 0 for a time that it does not tell
         Ok(self.first("schedule").map(|line| {
-            let process = line.split(' ').nth(1).unwrap_or_default();
-            let by = format!("shutdown process {process}");
-            ScheduleSeen { at: None, mode: "shutdown".to_owned(), by }
+            let mut words = line.split(' ').skip(1);
+            let by = format!("shutdown process {}", words.next().unwrap_or_default());
+            let usec = words.next().and_then(|usec| usec.parse::<i64>().ok()).filter(|usec| *usec > 0);
+            let at = usec.and_then(DateTime::from_timestamp_micros);
+            ScheduleSeen { at, mode: "shutdown".to_owned(), by }
         }))
     }
 
