@@ -249,7 +249,7 @@ go_down() {
 	mv "$window/armed" "$window/firing" 2>/dev/null || exit 0
 	trap '' TERM INT
 	record notice "$1 now"
-	restore_schedule >/dev/null
+	free_slot "$window" >/dev/null
 	for name in etc-nologin motd; do
 		restore "$name" | while read -r line; do
 			record info "$line"
