@@ -32,7 +32,7 @@ impl Scene<'_> {
             assert!(armed.iter().any(|l| l.contains("/var/lib/pipedown/window/armed")), "{host}: {armed:#?}");
             alice.out.wait_for(&promises[0].messages[0].1, secs(10));
         }
-        controller.run(&["cancel", "--reason", "supply is late"]).expect(0).says("4 called off");
+        controller.run(&["cancel", "--reason", "supply is late"]).expect(0).says("4 cancelled");
         self.is_over(&promises, &run);
         for (host, ..) in &self.hosts {
             let log = self.lab.log_lines(host);
@@ -43,7 +43,7 @@ impl Scene<'_> {
         }
         // What was cancelled is not armed again.
         controller.run(&["resume", &run]);
-        controller.run(&["status", "-l", SET]).expect(0).says("4 nothing armed");
+        controller.run(&["status", "-l", SET]).expect(0).says("4 none");
         self.is_over(&promises, &run);
     }
 
@@ -51,7 +51,7 @@ impl Scene<'_> {
     fn from_elsewhere(&self) {
         let controller = self.lab.controller();
         let (run, promises) = self.arm(&controller, &["--in", "30m"]);
-        self.lab.controller().run(&["cancel", "-l", SET]).expect(0).says("4 called off");
+        self.lab.controller().run(&["cancel", "-l", SET]).expect(0).says("4 cancelled");
         self.is_over(&promises, &run);
         // The first one finds out that it is over.
         controller.run(&["cancel", &run]).expect(0);
@@ -81,7 +81,7 @@ impl Scene<'_> {
         }
         let window = promises[0].window;
         sleep_until(window - 8.0);
-        controller.run(&["cancel"]).expect(0).says("4 called off");
+        controller.run(&["cancel"]).expect(0).says("4 cancelled");
         assert!(until(window) > secs(0), "called off after T");
         self.is_over(&promises, &run);
         sleep_until(window + 4.0);

@@ -166,7 +166,7 @@ impl Lab {
     pub fn log_in(&self, who: &str) -> Watched {
         // The marker is put together by the shell: the terminal's echo of the command is not it.
         let mut session = Watched::start_on_terminal(self.command(&["ssh", who]));
-        session.type_in("echo logged''-in\n");
+        session.type_in("unset HISTFILE; echo logged''-in\n");
         session.out.wait_for("logged-in", secs(20));
         session
     }

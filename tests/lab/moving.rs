@@ -48,7 +48,7 @@ pub fn postponed_and_contested(lab: &Lab) {
     // Whose window was superseded cancels nothing that is not theirs.
     controller.run(&["cancel", &second]);
     other.run(&["status"]).expect(0).says("4 armed").says(&third);
-    other.run(&["cancel"]).expect(0).says("4 called off");
+    other.run(&["cancel"]).expect(0).says("4 cancelled");
     for ((host, alice), before) in hosts.iter().zip(&people).zip(&before) {
         alice.out.wait_for("is called off", secs(10));
         assert_eq!(alice.out.count("is called off"), 1, "{host}:\n{}", alice.out.text());

@@ -64,7 +64,7 @@ pub fn is_lost(lab: &Lab) {
     controller.run(&["cancel"]).expect(0);
     let differs = lab.wait_for_snapshot(host, &before, secs(20));
     assert!(differs.is_empty(), "{differs:#?}");
-    controller.run(&["status", "-l", host]).expect(0).says("nothing armed");
+    controller.run(&["status", "-l", host]).expect(0).says("1 none");
 }
 
 /// A host that was off at T does nothing when it is back, but tidy up.
