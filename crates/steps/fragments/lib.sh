@@ -333,7 +333,7 @@ END {
 		g = member[p]
 		if ((g in own) || kind[g] ~ /^(manager|greeter|lock-screen)/ || !(p in uid)) continue
 		t = tty[p]
-		if (t != "" && comm[p] !~ /^([am]?[im]?n?getty|login)$/ && !service(p)) {
+		if (t != "" && p + 0 > 1 && comm[p] !~ /^([am]?[im]?n?getty|login)$/ && !service(p)) {
 			# The pty that sudo makes stands for the one it was called from.
 			q = ppid[p]
 			if (comm[q] == "sudo" && tty[q] != "" && tty[q] != t) { shadow[t] = 1; continue }
