@@ -82,8 +82,9 @@ see_states() {
 		line=
 		IFS= read -r line 2>/dev/null <"$path"
 		owner=other
+		[ ! -r "$state/now/ours/$name" ] || { read -r ours <"$state/now/ours/$name" && [ "$ours" = "$hash" ] && owner=now; }
 		[ ! -r "$window/ours/$name" ] || { read -r ours <"$window/ours/$name" && [ "$ours" = "$hash" ] && owner=ours; }
-		[ "$owner" = ours ] || ! is_systemds || owner=systemd
+		[ "$owner" != other ] || ! is_systemds || owner=systemd
 		printf 'file %s %s %s %s %s %s\n' "$name" "$path" "$(stat -c %a "$path")" "$hash" "$owner" "$line"
 	done
 }

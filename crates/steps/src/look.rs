@@ -35,6 +35,8 @@ pub struct Seen {
     pub room: Vec<(String, u64)>,
     /// Whether the nologin that stands is systemd's own, while booting or going down.
     pub nologin_by_systemd: bool,
+    /// Whether the nologin that stands was put there at once by a run without a window (`nologin-on`).
+    pub nologin_at_once: bool,
     /// What became of runs here: run, and its tombstone's line.
     pub ended: Vec<(RunId, String)>,
     /// Hash of the list of all files of the window.
@@ -117,6 +119,7 @@ pub(crate) fn parse(stdout: &[u8], sent: DateTime<Utc>, received: DateTime<Utc>)
         uses_pam: lines.sshd("usepam").map(|value| value == "yes"),
         room: lines.space().into_iter().map(|space| (space.folder, space.bytes)).collect(),
         nologin_by_systemd: lines.nologin_by_systemd(),
+        nologin_at_once: lines.nologin_at_once(),
         ended: lines.ended(),
         window_sums: lines.id("sums-hash"),
         window_phase: lines.first("phase").map(str::to_owned),

@@ -218,8 +218,21 @@ impl Gate<'_> {
         let Some(nologin) = &self.facts.nologin else {
             return Some(good(FindingCode::ForeignNologin, "no nologin stands"));
         };
-        if nologin.ours || self.seen.nologin_by_systemd {
-            let whose = if nologin.ours { "the armed window's own" } else { "systemd's own" };
+        let (at_once, by_systemd) = (self.seen.nologin_at_once, self.seen.nologin_by_systemd);
+        if at_once && self.plan.window.is_some() {
+            return Some(finding(
+                FindingCode::ForeignNologin,
+                self.unless_replacing(),
+                format!("{} stands since an earlier run: {:?}", nologin.path, nologin.first_line),
+                "`pipedown run nologin-off` takes it away; --replace takes its place, and cancel puts it back",
+            ));
+        }
+        if nologin.ours || by_systemd {
+            let whose = match (at_once, by_systemd) {
+                (true, _) => "pipedown's own, from an earlier run",
+                (_, true) => "systemd's own",
+                _ => "the armed window's own",
+            };
             return Some(good(FindingCode::ForeignNologin, format!("{} is {whose}", nologin.path)));
         }
         Some(finding(
