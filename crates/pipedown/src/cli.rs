@@ -72,7 +72,7 @@ pub enum ColorChoice {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Start hosts on this machine and take them through a window: the whole story in half a minute
+    /// Start hosts on this machine and take them through a window, in half a minute
     Demo(commands::demo::DemoArgs),
     /// Show, offline, what would happen on every host and when, with the exact texts
     Plan(commands::plan::PlanArgs),

@@ -6,7 +6,7 @@ use std::path::Path;
 use chrono::{DateTime, Utc};
 use pipedown_model::{HostName, Plan, PlaybookSource};
 use pipedown_plan::{
-    Catalog, Inputs, Inventory, Notice, Origin, Playbook, Source, WindowTime, ZoneChoice, compile, parse_zone,
+    Catalog, Inputs, Inventory, Notice, Origin, Playbook, Source, WindowNeed, WindowTime, ZoneChoice, compile, parse_zone,
 };
 
 use crate::cli::{PlaybookArgs, TargetArgs, TimeArgs};
@@ -23,7 +23,7 @@ pub fn catalog() -> Result<Catalog, Stop> {
     Ok(Catalog::new(&current, rustix::process::getuid().as_raw()))
 }
 
-/// Compiles what was asked for.
+/// Compiles what was asked for, or reads the plan that was named.
 ///
 /// # Errors
 /// When anything that was typed, or anything in the files, is wrong.
@@ -33,6 +33,15 @@ pub fn plan(
     targets: &TargetArgs,
     time: &TimeArgs,
 ) -> Result<Plan, Stop> {
+    if let Some(plan) = plan_file(&what.playbook)? {
+        let chosen = targets.all || targets.limit.is_some() || *time != TimeArgs::default();
+        if chosen || !what.vars.is_empty() || what.reason.is_some() {
+            let text =
+                "a plan has its hosts, its time, its variables and its reason: leave those options out";
+            return Err(Stop::usage(text).hint("or write another plan with `pipedown plan … --out FILE`"));
+        }
+        return Ok(plan);
+    }
     let inventory = around.inventory()?;
     let hosts = around.hosts(&inventory, targets)?;
     let found = catalog()?.find(&what.playbook)?;
@@ -40,6 +49,7 @@ pub fn plan(
         around.note(&format!("note: {text}"));
     }
     around.note(&format!("playbook: {} ({})", found.playbook.name(), found.playbook.origin()));
+    fits(&found.playbook, time)?;
     let vars = variables(&what.vars)?;
     let reason = what.reason.as_deref().unwrap_or_default();
     let now = Surroundings::now();
@@ -96,6 +106,19 @@ fn compiled(
     Ok(compile(&inputs)?)
 }
 
+/// Whether a time was given to a playbook that wants one, and to no other.
+fn fits(playbook: &Playbook, time: &TimeArgs) -> Result<(), Stop> {
+    let given = time.at.is_some() || time.in_.is_some();
+    let name = playbook.name();
+    match (playbook.window(), given) {
+        (WindowNeed::Required, false) => {
+            Err(Stop::usage(format!("{name} needs a time")).hint("--at 18:00 or --in 45m"))
+        }
+        (WindowNeed::None, true) => Err(Stop::usage(format!("{name} takes no time: it is done at once"))),
+        _ => Ok(()),
+    }
+}
+
 fn variables(given: &[String]) -> Result<BTreeMap<String, String>, Stop> {
     let mut vars = BTreeMap::new();
     for text in given {
@@ -123,10 +146,7 @@ fn window(around: &Surroundings, time: &TimeArgs, now: DateTime<Utc>) -> Result<
 }
 
 /// Reads a compiled plan, if that is what the argument names.
-///
-/// # Errors
-/// When it is a file of that kind and not a valid plan.
-pub fn plan_file(argument: &str) -> Result<Option<Plan>, Stop> {
+fn plan_file(argument: &str) -> Result<Option<Plan>, Stop> {
     let path = Path::new(argument);
     if path.extension().is_none_or(|e| e != "plan") {
         return Ok(None);

@@ -149,7 +149,7 @@ async fn interrupts(commands: mpsc::Sender<Command>) -> Option<()> {
     for (command, text) in [
         (
             Command::Interrupt,
-            "interrupted: no new host is begun, those at work finish; once more to stop now",
+            "interrupted: no new host is begun, those at work finish their step; once more to stop now",
         ),
         (Command::Abort, "stopping now: what was in flight is not known"),
     ] {

@@ -40,10 +40,7 @@ pub fn run(around: &Surroundings, args: &PlanArgs) -> Result<ExitCode, Stop> {
     if args.out.as_ref().is_some_and(|path| path.extension().is_none_or(|e| e != "plan")) {
         return Err(Stop::usage("--out: the name of a plan ends in .plan, so that `pipedown run` knows it"));
     }
-    let plan = match compiling::plan_file(&args.what.playbook)? {
-        Some(plan) => plan,
-        None => compiling::plan(around, &args.what, &args.targets, &args.time)?,
-    };
+    let plan = compiling::plan(around, &args.what, &args.targets, &args.time)?;
     let json = pipedown_plan::to_json(&plan)?;
     if let Some(path) = &args.out {
         terminal::write_file(path, &json)

@@ -54,20 +54,11 @@ A playbook without a window is done at once.
   pipedown run nologin-on -l @login            at once; nologin-off undoes it
   pipedown run announce --all --var message='The file server is slow today.'
 
-Ctrl-C once: no new host is begun, those at work finish. Twice: stop now.";
+Ctrl-C once: no new host is begun, those at work finish their step. Twice: stop
+now, and say what is not known. `pipedown resume` goes on afterwards.";
 
 pub async fn run(around: &Surroundings, args: RunArgs) -> Result<ExitCode, Stop> {
-    let plan = match compiling::plan_file(&args.what.playbook)? {
-        Some(plan) => {
-            if args.targets.all || args.targets.limit.is_some() || args.time != TimeArgs::default() {
-                return Err(Stop::usage(
-                    "a plan has its hosts and its time: leave -l, --all, --at and --in out",
-                ));
-            }
-            plan
-        }
-        None => compiling::plan(around, &args.what, &args.targets, &args.time)?,
-    };
+    let plan = compiling::plan(around, &args.what, &args.targets, &args.time)?;
     let options = options(&args, &plan);
     let opener = SshOpener::new(around, &args.reach)?;
     if args.dry_run {
