@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use pipedown_model::{
     Become, Effect, EventKind, Failure, FailureClass, Finding, FindingCode, HostPhase, HostPlan, HostState,
     HostStep, Mode, OnFailure, Outcome, Presence, Severity, SkipReason, StepId, StepSpec,
@@ -16,21 +17,23 @@ use pipedown_steps::{
 use tokio::time::Instant;
 
 use crate::Opened;
-use crate::conductor::{Context, Turn};
+use crate::conductor::Turn;
+use crate::context::Context;
 use crate::perform::perform;
 use crate::recovery::{Decision, OnHost, decide};
 
-/// Whether a host of a recorded run still has to have its turn.
-pub(crate) fn unfinished(phase: &HostPhase) -> bool {
+/// Whether a host of a recorded run still has to have its turn. One that is armed is looked at again until it fires:
+/// somebody may have called it off there.
+pub(crate) fn unfinished(phase: &HostPhase, now: DateTime<Utc>) -> bool {
     match phase {
+        HostPhase::Armed { fires, .. } => *fires > now,
         HostPhase::Waiting
         | HostPhase::Ready
         | HostPhase::Working { .. }
         | HostPhase::Refused
         | HostPhase::Unreachable
         | HostPhase::Failed { .. } => true,
-        HostPhase::Armed { .. }
-        | HostPhase::Done
+        HostPhase::Done
         | HostPhase::Undoing
         | HostPhase::TakenBack
         | HostPhase::StillArmed
@@ -58,11 +61,16 @@ pub(crate) async fn survey(context: Arc<Context>, index: usize) -> bool {
 /// Gives a host its turn.
 pub(crate) async fn turn(context: Arc<Context>, index: usize, prior: Option<HostState>, mode: Mode) -> Turn {
     let Some(host) = context.plan.hosts.get(index) else { return Turn::NotWell };
+    let was_armed = prior.as_ref().is_some_and(|prior| matches!(prior.phase, HostPhase::Armed { .. }));
     let turn = HostTurn::new(&context, host, prior, mode);
-    let Some(mut opened) = turn.open().await else { return Turn::NotWell };
-    let end = match turn.work(&mut opened).await {
-        Some(end) => end,
-        None => Turn::NotWell,
+    let Some(mut opened) = turn.open().await else {
+        // Armed hosts need nobody: what was read back holds until something else is seen.
+        return if was_armed { Turn::Armed(None) } else { Turn::NotWell };
+    };
+    let end = if was_armed {
+        turn.look_again(&mut opened).await
+    } else {
+        turn.work(&mut opened).await.unwrap_or(Turn::NotWell)
     };
     if matches!(end, Turn::Armed(_)) && context.options.follow {
         return Turn::Armed(Some(Box::new(opened)));
@@ -125,19 +133,57 @@ impl<'a> HostTurn<'a> {
         self.tell(EventKind::HostLost { host: self.host.host.clone(), during, effect, error }).await;
     }
 
+    /// Looks. None if the host is lost; that has been told.
+    async fn see(&self, opened: &mut Opened) -> Option<Seen> {
+        let mut looker = Looker::new(&mut opened.shell);
+        match look(&mut looker, &*self.context.clock).await {
+            Ok(seen) => {
+                let facts = Box::new(seen.facts.clone());
+                let (host, skew_ms) = (self.host.host.clone(), seen.skew_ms);
+                self.tell(EventKind::HostSeen { host, skew_ms, facts }).await;
+                Some(seen)
+            }
+            Err(error) => {
+                self.lost(None, Effect::None, error.failure()).await;
+                None
+            }
+        }
+    }
+
+    /// Looks whether a window that was armed still stands; nothing is changed.
+    async fn look_again(&self, opened: &mut Opened) -> Turn {
+        let host = &self.host.host;
+        let Some(seen) = self.see(opened).await else { return Turn::Armed(None) };
+        if seen.facts.window.as_ref().is_some_and(|window| window.run == self.context.run) {
+            return Turn::Armed(None);
+        }
+        let ended = seen.ended.iter().find(|(run, _)| *run == self.context.run);
+        if ended.is_some_and(|(_, line)| line.starts_with("fired")) {
+            let evidence = "the host's own record says that it fired".to_owned();
+            self.tell(EventKind::ShutdownObserved { host: host.clone(), evidence }).await;
+            return Turn::Done;
+        }
+        let text = match ended {
+            Some((_, line)) => format!("the window that was armed has ended here: {line}"),
+            None => "nothing of the window that was armed is left".to_owned(),
+        };
+        let hint = Some("start a new run".to_owned());
+        let finding = Finding {
+            code: FindingCode::Tombstone,
+            severity: Severity::Refuse,
+            text: text.clone(),
+            hint: hint.clone(),
+        };
+        self.tell(EventKind::Found { host: host.clone(), finding }).await;
+        let error = Failure { class: FailureClass::Refused, text, hint };
+        self.tell(EventKind::Refused { host: host.clone(), error }).await;
+        Turn::NotWell
+    }
+
     /// Looks, and asks the gates. None if the host is refused or lost; that has been told.
     async fn look(&self, opened: &mut Opened) -> Option<Seen> {
         let host = &self.host.host;
-        let mut looker = Looker::new(&mut opened.shell);
-        let seen = match look(&mut looker, &*self.context.clock).await {
-            Ok(seen) => seen,
-            Err(error) => {
-                self.lost(None, Effect::None, error.failure()).await;
-                return None;
-            }
-        };
-        let facts = Box::new(seen.facts.clone());
-        self.tell(EventKind::HostSeen { host: host.clone(), skew_ms: seen.skew_ms, facts }).await;
+        let seen = self.see(opened).await?;
         let mut refused: Option<Finding> = None;
         for finding in self.findings(&seen).await {
             if finding.severity == Severity::Refuse && refused.is_none() {
@@ -235,24 +281,24 @@ impl<'a> HostTurn<'a> {
         let at_once: Vec<&HostStep> = self.host.steps.iter().filter(|s| !s.is_armed()).collect();
         let ledger = self.ledger(opened, !at_once.is_empty()).await?;
         for step in &at_once {
-            if self.context.stop.is_cancelled() {
+            if self.context.enough.is_cancelled() {
                 return Some(Turn::NotBegun);
             }
             self.in_time().await?;
             self.step(opened, step, &ledger).await?;
         }
         self.in_time().await?;
-        if self.context.stop.is_cancelled() {
+        if self.context.enough.is_cancelled() {
             return Some(Turn::NotBegun);
         }
         if let Some(files) = self.files() {
             return self.arm(opened, &seen, &files).await;
         }
-        if !at_once.is_empty() {
-            // What it holds is in the journal now; a ledger that cannot be removed harms nobody.
+        self.tell(EventKind::HostDone { host: self.host.host.clone() }).await;
+        // The ledger is what `resume` goes by until the journal has it all; one that cannot be removed harms nobody.
+        if !at_once.is_empty() && self.context.proposer.settle().await.is_ok() {
             let _ = opened.shell.forget(&self.context.run).await;
         }
-        self.tell(EventKind::HostDone { host: self.host.host.clone() }).await;
         Some(Turn::Done)
     }
 
@@ -303,13 +349,16 @@ impl<'a> HostTurn<'a> {
             None => OnHost::NotStarted,
             Some(LedgerEntry { status: None, .. }) => OnHost::Started,
             Some(LedgerEntry { status: Some(0), .. }) => OnHost::Succeeded,
+            // Ended by a signal, such as its deadline's: how far it came is not known.
+            Some(LedgerEntry { status: Some(129..), .. }) => OnHost::Started,
             Some(LedgerEntry { status: Some(_), .. }) => OnHost::Failed,
         };
         let record = self.prior.as_ref().and_then(|p| p.steps.get(&step.id));
         let finished =
             |outcome| EventKind::StepFinished { host: host.clone(), step: step.id.clone(), outcome };
         let skipped = |reason| finished(Outcome::Skipped { reason });
-        match decide(record, on_host, is_guarded(&step.spec), self.context.options.unknown) {
+        let noted = matches!(&step.spec, StepSpec::Run(run) if run.on_failure == OnFailure::Continue);
+        match decide(record, on_host, is_guarded(&step.spec), noted, self.context.options.unknown) {
             Decision::Passed => return Some(()),
             Decision::AlreadyDone => {
                 self.tell(skipped(SkipReason::AlreadyDone)).await;
@@ -330,12 +379,11 @@ impl<'a> HostTurn<'a> {
         match perform(&mut changer, &self.context.plan, step, self.context.options.replace).await {
             Ok(done) => {
                 let failed = matches!(done.outcome, Outcome::Failed { .. });
-                let goes_on = matches!(&step.spec, StepSpec::Run(r) if r.on_failure == OnFailure::Continue);
                 if let Some((ttys, missed)) = done.delivered {
                     self.tell(EventKind::Delivered { host: host.clone(), ttys, missed }).await;
                 }
                 self.tell(finished(done.outcome)).await;
-                (!failed || goes_on).then_some(())
+                (!failed || noted).then_some(())
             }
             Err(error) => {
                 self.failed(&step.id, &error).await;

@@ -1,22 +1,24 @@
 //! The conductor: gives each host its turn, keeps the gates of the whole run, listens to the operator.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use pipedown_model::{
     ControllerMode, Event, EventKind, Gate, HostName, HostPhase, HostPlan, HostState, LocalWhen, Mode,
-    OnFailure, Operator, Outcome, Plan, RolledBackBy, RunId, RunState, StepRecord, TextId,
+    Operator, Plan, RolledBackBy, RunId, RunState, TextId,
 };
-use pipedown_steps::{ChangeName, ReplaceMode};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::context::{Context, Kept, Parts};
 use crate::control::{Asked, Request};
-use crate::dispatcher::{Clock, Dispatcher, Ended, Proposer};
-use crate::{EngineError, Journal, Opened, Opener, Options, apply, follow, local, undo};
+use crate::dispatcher::{Clock, Dispatcher, Ended};
+use crate::each::each;
+use crate::local::Locals;
+use crate::undo::Order;
+use crate::{EngineError, Journal, Opened, Opener, Options, apply, follow};
 
 /// What a process is to do with a run.
 #[derive(Debug, Clone)]
@@ -76,45 +78,6 @@ pub struct Setup {
     pub consumer: mpsc::UnboundedSender<Arc<Event>>,
 }
 
-/// What every executor may use.
-pub(crate) struct Context {
-    pub(crate) run: RunId,
-    pub(crate) plan: Arc<Plan>,
-    pub(crate) options: Options,
-    pub(crate) by: Operator,
-    pub(crate) supersedes: Option<RunId>,
-    pub(crate) opener: Arc<dyn Opener>,
-    pub(crate) clock: Clock,
-    pub(crate) controller: Option<String>,
-    pub(crate) proposer: Proposer,
-    /// Cancelled by Ctrl-C: no new host, no new step.
-    pub(crate) stop: CancellationToken,
-    machines: Mutex<HashMap<(String, String), HostName>>,
-}
-
-impl Context {
-    /// In whose name hosts are changed.
-    pub(crate) fn name(&self) -> ChangeName {
-        ChangeName { run: self.run.clone(), operator: self.by.clone(), reason: self.plan.reason.clone() }
-    }
-
-    /// What may be taken over on a host.
-    pub(crate) fn replace_mode(&self) -> ReplaceMode {
-        match (&self.supersedes, self.options.replace) {
-            (_, true) => ReplaceMode::Any,
-            (Some(old), false) => ReplaceMode::Run(old.clone()),
-            (None, false) => ReplaceMode::Fresh,
-        }
-    }
-
-    /// Notes that a host is this machine; says which other name of the run had claimed it before.
-    pub(crate) fn claim(&self, machine: (String, String), host: &HostName) -> Option<HostName> {
-        let mut machines = self.machines.lock().unwrap_or_else(PoisonError::into_inner);
-        let first = machines.entry(machine).or_insert_with(|| host.clone());
-        (first != host).then(|| first.clone())
-    }
-}
-
 /// How a host's turn ended.
 pub(crate) enum Turn {
     /// Armed; with `--follow` its connection is kept.
@@ -123,7 +86,7 @@ pub(crate) enum Turn {
     Done,
     /// Refused, failed or not reached.
     NotWell,
-    /// The operator interrupted before its turn.
+    /// The operator interrupted before its turn, or between two of its steps.
     NotBegun,
 }
 
@@ -144,40 +107,30 @@ pub async fn conduct(
         Work::Begin { supersedes, .. } => supersedes.clone(),
         Work::Resume | Work::Cancel { .. } => None,
     };
-    let stop = CancellationToken::new();
+    let parts = Parts { run, plan, options, by, supersedes, opener, clock, controller, proposer };
+    let context = Arc::new(Context::new(parts));
     let abort = CancellationToken::new();
-    let (asks, mut asked) = mpsc::channel(4);
-    let listening = tokio::spawn(listen(commands, asks, stop.clone(), abort.clone()));
-    let machines = Mutex::new(HashMap::new());
-    let context = Arc::new(Context {
-        run,
-        plan,
-        options,
-        by,
-        supersedes,
-        opener,
-        clock,
-        controller,
-        proposer: proposer.clone(),
-        stop,
-        machines,
-    });
-    let mut conductor = Conductor { context, prior: recorded, kept: BTreeMap::new() };
-    tokio::select! {
-        () = conductor.work(work, &mut asked) => {}
+    let (asks, mut asked) = mpsc::unbounded_channel();
+    let listening = tokio::spawn(listen(commands, asks, context.stop.clone(), abort.clone()));
+    let mut conductor = Conductor { context: Arc::clone(&context), prior: recorded, kept: BTreeMap::new() };
+    let aborted = tokio::select! {
+        () = conductor.work(work, &mut asked) => false,
         // Executors are dropped where they stand: the fold says which steps are then unknown.
-        () = abort.cancelled() => {}
+        () = abort.cancelled() => true,
+    };
+    if aborted {
+        conductor.aborted().await;
     }
     conductor.close().await;
     listening.abort();
-    proposer.conclude().await;
-    drop(proposer);
+    context.proposer.conclude().await;
+    drop(context);
     dispatching.await.map_err(|_| EngineError::Ended)
 }
 
 async fn listen(
     mut commands: mpsc::Receiver<Command>,
-    asks: mpsc::Sender<Asked>,
+    asks: mpsc::UnboundedSender<Asked>,
     stop: CancellationToken,
     abort: CancellationToken,
 ) {
@@ -185,24 +138,23 @@ async fn listen(
         match command {
             Command::Interrupt => stop.cancel(),
             Command::Abort => abort.cancel(),
-            Command::Asked(asked) => {
-                if asks.send(asked).await.is_err() {
-                    return;
-                }
-            }
+            // A request that nobody takes ends its answer, and whoever asked sees that.
+            Command::Asked(asked) => drop(asks.send(asked)),
         }
     }
 }
 
-struct Conductor {
-    context: Arc<Context>,
-    prior: Option<RunState>,
+/// One run's work in this process.
+pub(crate) struct Conductor {
+    pub(crate) context: Arc<Context>,
+    /// The fold of what was recorded when this process began.
+    pub(crate) prior: Option<RunState>,
     /// Connections that `--follow` holds.
-    kept: BTreeMap<usize, Box<Opened>>,
+    pub(crate) kept: BTreeMap<usize, Kept>,
 }
 
 impl Conductor {
-    async fn work(&mut self, work: Work, asked: &mut mpsc::Receiver<Asked>) {
+    async fn work(&mut self, work: Work, asked: &mut mpsc::UnboundedReceiver<Asked>) {
         match work {
             Work::Begin { mode, .. } => {
                 self.begin(mode).await;
@@ -213,16 +165,21 @@ impl Conductor {
                 self.turns(Mode::Apply, asked).await;
             }
             Work::Cancel { hosts, reason, until } => {
-                if self.prior.is_some() {
+                let chosen = if self.prior.is_some() {
                     self.take(ControllerMode::Cancel).await;
+                    self.undoable(&hosts).await
                 } else {
                     self.begin(Mode::Apply).await;
-                }
-                let chosen = self.undoable(&hosts);
+                    self.named(&hosts)
+                };
                 let by = self.context.by.clone();
+                let order = self.context.asked_by(by.clone(), &reason);
                 self.context.proposer.tell(EventKind::CancelRequested { by, reason, hosts }).await;
-                self.undo(chosen, RolledBackBy::Operator, until).await;
+                self.undo(chosen, order, until).await;
             }
+        }
+        while let Ok(ask) = asked.try_recv() {
+            self.cancel_asked(ask).await;
         }
     }
 
@@ -251,65 +208,65 @@ impl Conductor {
         self.prior.as_ref()?.hosts.get(&host.host)
     }
 
-    fn hosts_where(&self, wanted: impl Fn(&HostState) -> bool) -> Vec<usize> {
+    /// The hosts that still have to have their turn. What somebody asked to call off is left alone.
+    fn todo(&self) -> Vec<usize> {
         let hosts = self.context.plan.hosts.iter().enumerate();
-        hosts.filter(|(_, h)| self.prior(h).is_some_and(&wanted)).map(|(index, _)| index).collect()
-    }
-
-    /// The hosts to take back: the named ones, or all on which something may stand.
-    fn undoable(&self, named: &[HostName]) -> Vec<usize> {
-        let hosts = self.context.plan.hosts.iter().enumerate();
-        let touched = |h: &HostPlan| self.prior(h).is_none_or(|state| undo::may_stand(&state.phase));
-        hosts
-            .filter(|(_, h)| if named.is_empty() { touched(h) } else { named.contains(&h.host) })
-            .map(|(index, _)| index)
-            .collect()
-    }
-
-    async fn turns(&mut self, mode: Mode, asked: &mut mpsc::Receiver<Asked>) {
-        let todo: Vec<usize> = match &self.prior {
-            None => (0..self.context.plan.hosts.len()).collect(),
-            Some(_) => self.hosts_where(|h| apply::unfinished(&h.phase)),
+        let unfinished = |host: &HostPlan| match self.prior(host) {
+            Some(state) => !state.cancel_requested && apply::unfinished(&state.phase, (self.context.clock)()),
+            None => self.prior.is_none(),
         };
+        hosts.filter(|(_, host)| unfinished(host)).map(|(index, _)| index).collect()
+    }
+
+    fn not_armed(&self, hosts: &[usize]) -> Vec<usize> {
+        let is_armed = |index: &usize| {
+            let host = self.context.plan.hosts.get(*index).and_then(|host| self.prior(host));
+            host.is_some_and(|state| matches!(state.phase, HostPhase::Armed { .. }))
+        };
+        hosts.iter().copied().filter(|index| !is_armed(index)).collect()
+    }
+
+    async fn turns(&mut self, mode: Mode, asked: &mut mpsc::UnboundedReceiver<Asked>) {
+        let todo = self.todo();
         if mode == Mode::Apply {
             if !self.local(LocalWhen::Before).await {
                 return;
             }
-            if self.context.options.require_all && !self.survey(&todo).await {
+            let fresh = self.not_armed(&todo);
+            if self.context.options.require_all && !self.survey(&fresh).await {
                 return;
             }
         }
-        let (ends, ask) = self.each_turn(&todo, mode, asked).await;
+        let (ends, asks) = self.each_turn(&todo, mode, asked).await;
         let not_well = ends.values().filter(|t| matches!(t, Turn::NotWell)).count();
-        let not_begun = todo.len() - ends.len();
-        let touched: Vec<usize> = ends.keys().copied().collect();
-        let armed: Vec<usize> =
-            ends.iter().filter(|(_, t)| matches!(t, Turn::Armed(_))).map(|(index, _)| *index).collect();
+        let skipped = ends.values().filter(|t| matches!(t, Turn::NotBegun)).count();
+        let not_done = todo.len() - ends.len() + skipped;
         for (index, turn) in ends {
             if let Turn::Armed(Some(opened)) = turn {
-                self.kept.insert(index, opened);
+                self.kept.insert(index, Kept::Open(opened));
             }
         }
-        if let Some(ask) = ask {
-            return self.cancel_asked(ask, &touched).await;
+        for ask in asks {
+            self.cancel_asked(ask).await;
         }
-        if self.context.stop.is_cancelled() {
-            let reason = format!("interrupted: {not_begun} of {} hosts were not begun", todo.len());
+        let context = Arc::clone(&self.context);
+        if context.stop.is_cancelled() && not_done > 0 {
+            let reason =
+                format!("interrupted: {not_done} of {} hosts were not begun or not finished", todo.len());
             return self.gate(Gate::Operator, reason).await;
         }
-        if mode == Mode::DryRun {
+        if mode == Mode::DryRun || context.enough.is_cancelled() {
             return;
         }
-        if self.context.options.require_all && not_well > 0 {
+        if context.options.require_all && not_well > 0 {
             let reason = format!("--require-all: {not_well} of {} hosts are not armed", todo.len());
             self.gate(Gate::FailureBudget, reason).await;
-            let until = self.context.plan.window.unwrap_or_else(|| (self.context.clock)());
-            return self.undo(armed, RolledBackBy::RequireAll, until).await;
+            let everything = self.undoable(&[]).await;
+            let order = Order { by: RolledBackBy::RequireAll, name: context.name() };
+            return self.undo(everything, order, context.last_window()).await;
         }
-        if self.local(LocalWhen::After).await && self.context.options.follow {
-            let mut followed = self.hosts_where(|h| matches!(h.phase, HostPhase::Armed { .. }));
-            followed.extend(armed);
-            self.follow(followed, asked).await;
+        if self.local(LocalWhen::After).await && context.options.follow {
+            self.follow(asked).await;
         }
     }
 
@@ -319,216 +276,139 @@ impl Conductor {
 
     /// Runs the commands on the controller; false if the run stops here.
     async fn local(&self, when: LocalWhen) -> bool {
-        let context = &self.context;
-        for step in context.plan.local.iter().filter(|s| s.when == when) {
-            let before = self.prior.as_ref().and_then(|p| p.local.get(&step.id));
-            if matches!(before, Some(StepRecord::Finished { outcome }) if !matches!(outcome, Outcome::Failed { .. }))
-            {
-                continue;
-            }
-            let intent = EventKind::LocalStarted { step: step.id.clone(), when };
-            if let Err(e) = context.proposer.intend(intent).await {
-                self.gate(Gate::Local, e.to_string()).await;
-                return false;
-            }
-            let outcome = local::run(step, &context.run, &context.options.host_set).await;
-            let failed = match &outcome {
-                Outcome::Failed { error, .. } => Some(error.text.clone()),
-                _ => None,
-            };
-            context.proposer.tell(EventKind::LocalFinished { step: step.id.clone(), outcome }).await;
-            if let (Some(text), OnFailure::Abort) = (failed, step.on_failure) {
-                self.gate(Gate::Local, format!("step {}: {text}", step.id)).await;
-                return false;
+        let locals = Locals { context: &self.context, prior: self.prior.as_ref() };
+        match locals.run(when).await {
+            Ok(()) => true,
+            Err(reason) => {
+                self.gate(Gate::Local, reason).await;
+                false
             }
         }
-        true
     }
 
     /// Looks at every host before the first is changed; false if one of them says no.
     async fn survey(&self, hosts: &[usize]) -> bool {
         let context = &self.context;
-        let looked = each(context, hosts, |index| apply::survey(Arc::clone(context), index)).await;
-        let bad = hosts.len() - looked.values().filter(|well| **well).count();
-        if bad > 0 {
+        let looked =
+            each(context, hosts, &context.enough, |index| apply::survey(Arc::clone(context), index)).await;
+        let well = looked.values().filter(|well| **well).count();
+        if well == hosts.len() {
+            return true;
+        }
+        let (gate, reason) = if context.enough.is_cancelled() {
+            (Gate::Operator, "interrupted while looking; nothing was changed".to_owned())
+        } else {
+            let bad = hosts.len() - well;
             let reason =
                 format!("--require-all: {bad} of {} hosts cannot be armed; nothing was changed", hosts.len());
-            self.gate(Gate::FailureBudget, reason).await;
-        }
-        bad == 0
+            (Gate::FailureBudget, reason)
+        };
+        self.gate(gate, reason).await;
+        false
     }
 
-    /// Gives every host its turn. A request to cancel ends it like an interrupt, and is handed back.
+    /// Gives every host its turn. Requests to call hosts off are handed back; one for all hosts ends the turns, as an
+    /// interrupt does.
     async fn each_turn(
         &self,
         hosts: &[usize],
         mode: Mode,
-        asked: &mut mpsc::Receiver<Asked>,
-    ) -> (BTreeMap<usize, Turn>, Option<Asked>) {
+        asked: &mut mpsc::UnboundedReceiver<Asked>,
+    ) -> (BTreeMap<usize, Turn>, Vec<Asked>) {
         let context = &self.context;
-        let turns = each(context, hosts, |index| {
+        let turns = each(context, hosts, &context.enough, |index| {
             let prior = context.plan.hosts.get(index).and_then(|h| self.prior(h)).cloned();
             apply::turn(Arc::clone(context), index, prior, mode)
         });
         tokio::pin!(turns);
-        let mut ask = None;
+        let mut asks = Vec::new();
         loop {
             tokio::select! {
-                ends = &mut turns => return (ends, ask),
-                Some(request) = asked.recv(), if ask.is_none() => {
-                    context.stop.cancel();
-                    ask = Some(request);
+                ends = &mut turns => return (ends, asks),
+                Some(ask) = asked.recv() => {
+                    let Request::Cancel { hosts, .. } = &ask.request;
+                    if hosts.is_empty() {
+                        context.enough.cancel();
+                    }
+                    asks.push(ask);
                 }
             }
         }
     }
 
-    async fn cancel_asked(&mut self, ask: Asked, among: &[usize]) {
-        let Request::Cancel { hosts, by, reason } = ask.request;
-        let proposer = self.context.proposer.clone();
-        proposer.attach(ask.answer).await;
-        let plan = Arc::clone(&self.context.plan);
-        let named = |index: &usize| {
-            hosts.is_empty() || plan.hosts.get(*index).is_some_and(|h| hosts.contains(&h.host))
-        };
-        let chosen: Vec<usize> = among.iter().copied().filter(named).collect();
-        proposer.tell(EventKind::CancelRequested { by, reason, hosts: hosts.clone() }).await;
-        let until = self.context.plan.window.unwrap_or_else(|| (self.context.clock)());
-        self.undo(chosen, RolledBackBy::Operator, until).await;
-        proposer.detach().await;
-    }
-
-    /// Takes hosts back. Those that cannot be reached are tried again, with pauses, until `until`.
-    async fn undo(&mut self, hosts: Vec<usize>, by: RolledBackBy, until: DateTime<Utc>) {
-        let mut left = hosts;
-        let mut pause = Duration::from_secs(2);
-        let mut first = true;
-        while !left.is_empty() {
-            let mut kept: HashMap<usize, Box<Opened>> =
-                left.iter().filter_map(|index| Some((*index, self.kept.remove(index)?))).collect();
-            let context = &self.context;
-            let free = CancellationToken::new();
-            let ends = each_until(context, &left, &free, |index| {
-                undo::take_back(Arc::clone(context), index, by, first, kept.remove(&index))
-            });
-            let ends = ends.await;
-            left.retain(|index| ends.get(index) == Some(&undo::TakenBack::Unreachable));
-            first = false;
-            if left.is_empty() || (context.clock)() >= until || context.stop.is_cancelled() {
-                return;
-            }
-            tokio::select! {
-                () = tokio::time::sleep(pause) => {}
-                () = context.stop.cancelled() => return,
-            }
-            pause = (pause * 2).min(Duration::from_secs(30));
-        }
-    }
-
-    /// Watches hosts until each has gone (and come back), or the operator has seen enough.
-    async fn follow(&mut self, hosts: Vec<usize>, asked: &mut mpsc::Receiver<Asked>) {
+    /// Watches armed hosts until each has gone (and come back), or the operator has seen enough.
+    async fn follow(&mut self, asked: &mut mpsc::UnboundedReceiver<Asked>) {
         let mut following = JoinSet::new();
-        let mut tokens = HashMap::new();
-        for index in hosts {
+        let mut watched = HashMap::new();
+        let state = self.context.proposer.state().await;
+        for (index, plan) in self.context.plan.hosts.iter().enumerate() {
+            let Some(host) = state.as_ref().and_then(|s| s.hosts.get(&plan.host)) else { continue };
+            if !matches!(host.phase, HostPhase::Armed { .. }) {
+                continue;
+            }
             let token = self.context.stop.child_token();
-            tokens.insert(index, token.clone());
             let kept = self.kept.remove(&index);
-            let watch = follow::watch(Arc::clone(&self.context), index, kept, token);
-            following.spawn(async move { (index, watch.await) });
+            let watch =
+                follow::watch(Arc::clone(&self.context), index, kept, host.boot_id.clone(), token.clone());
+            let (hand, handed) = oneshot::channel();
+            watched.insert(index, (token, handed));
+            following.spawn(self.context.tasks.track_future(async move {
+                // Whoever waits for the connection may have given up.
+                let _ = hand.send(watch.await);
+                index
+            }));
         }
         loop {
             tokio::select! {
                 ended = following.join_next() => match ended {
-                    Some(Ok((index, kept))) => self.keep(index, kept),
-                    Some(Err(_)) => {}
+                    Some(ended) => {
+                        if let Some((index, (_, handed))) = ended.ok().and_then(|index| watched.remove_entry(&index)) {
+                            self.kept.insert(index, Kept::Coming(handed));
+                        }
+                    }
                     None => return,
                 },
                 Some(ask) = asked.recv() => {
                     let Request::Cancel { hosts, .. } = &ask.request;
                     let plan = Arc::clone(&self.context.plan);
-                    let chosen: Vec<usize> = tokens
-                        .keys()
-                        .copied()
-                        .filter(|i| hosts.is_empty() || plan.hosts.get(*i).is_some_and(|h| hosts.contains(&h.host)))
-                        .collect();
-                    let mut waiting: Vec<usize> = Vec::new();
-                    for index in &chosen {
-                        if let Some(token) = tokens.remove(index) {
-                            token.cancel();
-                            waiting.push(*index);
-                        }
+                    let named = |index: &usize| plan.hosts.get(*index).is_some_and(|h| hosts.contains(&h.host));
+                    let chosen = watched.extract_if(|index, _| hosts.is_empty() || named(index));
+                    for (index, (token, handed)) in chosen {
+                        token.cancel();
+                        self.kept.insert(index, Kept::Coming(handed));
                     }
-                    while !waiting.is_empty() {
-                        match following.join_next().await {
-                            Some(Ok((index, kept))) => {
-                                waiting.retain(|w| *w != index);
-                                self.keep(index, kept);
-                            }
-                            Some(Err(_)) => {}
-                            None => break,
-                        }
-                    }
-                    self.cancel_asked(ask, &chosen).await;
+                    self.cancel_asked(ask).await;
                 }
             }
         }
     }
 
-    fn keep(&mut self, index: usize, kept: Option<Box<Opened>>) {
-        if let Some(opened) = kept {
-            self.kept.insert(index, opened);
+    /// Ctrl-C for the second time: what was in flight is dropped, and said to be unknown.
+    async fn aborted(&self) {
+        let context = &self.context;
+        // Executors that were dropped must not speak after the verdict.
+        context.tasks.close();
+        context.tasks.wait().await;
+        let Some(state) = context.proposer.state().await else { return };
+        let count =
+            |wanted: fn(&HostPhase) -> bool| state.hosts.values().filter(|h| wanted(&h.phase)).count();
+        let in_flight = count(|p| matches!(p, HostPhase::Working { .. } | HostPhase::Undoing));
+        let not_done = count(|p| matches!(p, HostPhase::Waiting | HostPhase::Ready));
+        if in_flight + not_done > 0 {
+            let reason = format!(
+                "stopped at once: what was in flight on {in_flight} hosts is not known, {not_done} were not begun or not \
+                 finished"
+            );
+            self.gate(Gate::Operator, reason).await;
         }
     }
 
     async fn close(self) {
-        futures::future::join_all(self.kept.into_values().map(|opened| opened.close())).await;
-    }
-}
-
-/// Runs one future per host, at most `parallel` at once; begins no more once the operator says stop.
-async fn each<T, F>(context: &Context, hosts: &[usize], make: impl FnMut(usize) -> F) -> BTreeMap<usize, T>
-where
-    T: Send + 'static,
-    F: Future<Output = T> + Send + 'static,
-{
-    each_until(context, hosts, &context.stop, make).await
-}
-
-async fn each_until<T, F>(
-    context: &Context,
-    hosts: &[usize],
-    stop: &CancellationToken,
-    mut make: impl FnMut(usize) -> F,
-) -> BTreeMap<usize, T>
-where
-    T: Send + 'static,
-    F: Future<Output = T> + Send + 'static,
-{
-    let places = Arc::new(Semaphore::new(context.options.parallel.into()));
-    let mut working = JoinSet::new();
-    let mut ends = BTreeMap::new();
-    let mut next = hosts.iter().copied().peekable();
-    loop {
-        tokio::select! {
-            biased;
-            Some(ended) = working.join_next() => {
-                if let Ok((index, end)) = ended {
-                    ends.insert(index, end);
-                }
+        let closing = self.kept.into_values().map(|kept| async {
+            if let Some(opened) = kept.get().await {
+                opened.close().await;
             }
-            Ok(place) = Arc::clone(&places).acquire_owned(), if next.peek().is_some() && !stop.is_cancelled() => {
-                // The place may have become free long after the guard of this branch was asked.
-                let begun = if stop.is_cancelled() { None } else { next.next() };
-                if let Some(index) = begun {
-                    let host = make(index);
-                    working.spawn(async move {
-                        let end = host.await;
-                        drop(place);
-                        (index, end)
-                    });
-                }
-            }
-            else => return ends,
-        }
+        });
+        futures::future::join_all(closing).await;
     }
 }

@@ -65,8 +65,12 @@ impl ControlSocket {
             source,
         })?;
         let task = tokio::spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                tokio::spawn(serve(stream, asked.clone()));
+            loop {
+                match listener.accept().await {
+                    Ok((stream, _)) => drop(tokio::spawn(serve(stream, asked.clone()))),
+                    // Out of descriptors, for example: that passes.
+                    Err(_) => tokio::time::sleep(std::time::Duration::from_millis(100)).await,
+                }
             }
         });
         Ok(Self { task, path: path.to_owned() })

@@ -28,6 +28,10 @@ enum What {
     Attach(mpsc::UnboundedSender<Arc<Event>>),
     /// All further consumers leave, once they have seen what was told so far.
     Detach,
+    /// The state as it is now.
+    State(oneshot::Sender<Option<RunState>>),
+    /// Answered once everything told so far is durable.
+    Settle,
 }
 
 #[derive(Debug)]
@@ -62,16 +66,32 @@ impl Proposer {
         let _ = self.0.send(Proposal { what: What::Detach, durable: None }).await;
     }
 
+    /// The run's state, with all that was told before.
+    pub(crate) async fn state(&self) -> Option<RunState> {
+        let (ask, answer) = oneshot::channel();
+        let _ = self.0.send(Proposal { what: What::State(ask), durable: None }).await;
+        answer.await.ok().flatten()
+    }
+
+    /// Waits until everything told before is durable.
+    ///
+    /// # Errors
+    /// When the journal does not take it.
+    pub(crate) async fn settle(&self) -> Result<(), EngineError> {
+        self.ask(What::Settle).await
+    }
+
     /// Tells what is about to happen and waits until that is durable.
     ///
     /// # Errors
     /// [`EngineError::NotDurable`]: the act must not be done. An undo is never refused.
     pub async fn intend(&self, kind: EventKind) -> Result<(), EngineError> {
+        self.ask(What::Event(kind)).await
+    }
+
+    async fn ask(&self, what: What) -> Result<(), EngineError> {
         let (durable, answer) = oneshot::channel();
-        self.0
-            .send(Proposal { what: What::Event(kind), durable: Some(durable) })
-            .await
-            .map_err(|_| EngineError::Ended)?;
+        self.0.send(Proposal { what, durable: Some(durable) }).await.map_err(|_| EngineError::Ended)?;
         answer.await.map_err(|_| EngineError::Ended)?
     }
 }
@@ -180,6 +200,11 @@ impl Dispatcher {
                 self.detach_after = Some(self.sent);
                 return self.detach();
             }
+            What::State(answer) => {
+                let _ = answer.send(self.state.clone());
+                return;
+            }
+            What::Settle => return self.settle(proposal.durable),
         };
         let event = Event { v: 1, run: self.run.clone(), seq: self.sent + 1, at: (self.clock)(), kind };
         let folded = match self.state.as_mut() {
@@ -203,6 +228,17 @@ impl Dispatcher {
         self.unwritten.push_back(Arc::clone(&event));
         if let Some(events) = &self.events {
             let _ = events.send(event);
+        }
+    }
+
+    fn settle(&mut self, asked: Option<oneshot::Sender<Result<(), EngineError>>>) {
+        let Some(durable) = asked else { return };
+        if self.shown < self.sent {
+            self.waiting.push_back(Waiting { seq: self.sent, undo: false, durable });
+        } else if self.unwritten.is_empty() {
+            let _ = durable.send(Ok(()));
+        } else {
+            let _ = durable.send(Err(EngineError::NotDurable("earlier events are not written".to_owned())));
         }
     }
 

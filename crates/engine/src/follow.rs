@@ -10,26 +10,33 @@ use pipedown_steps::{Looker, Seen, look};
 use tokio_util::sync::CancellationToken;
 
 use crate::Opened;
-use crate::conductor::Context;
+use crate::context::{Context, Kept};
 
 /// How often a host is looked at while nothing is due.
 const CALM: Duration = Duration::from_secs(20);
+/// How long between two attempts to reach a host whose link was lost before T.
+const RETRY: Duration = Duration::from_secs(5);
 /// How often around T.
 const NEAR: Duration = Duration::from_secs(1);
 /// A host is settled when it is still up, with the same boot id, after this long.
 const STABLE: Duration = Duration::from_secs(10);
 
-/// Watches a host; hands the connection back when the token says so.
+/// Watches a host; hands the connection back when the token says so. `boot_id`: the boot in which it was armed.
 pub(crate) async fn watch(
     context: Arc<Context>,
     index: usize,
-    kept: Option<Box<Opened>>,
+    kept: Option<Kept>,
+    boot_id: Option<String>,
     stop: CancellationToken,
 ) -> Option<Box<Opened>> {
     let plan = context.plan.hosts.get(index)?;
     let watch = Watch { context: &context, plan };
     let (how, due) = watch.ending()?;
-    let before = match watch.until_gone(kept, due, &stop).await {
+    let kept = match kept {
+        Some(kept) => kept.get().await,
+        None => None,
+    };
+    let before = match watch.until_gone(kept, boot_id, due, &stop).await {
         Gone::Down { boot_id } => boot_id,
         Gone::Stopped(opened) => return opened,
         Gone::CalledOff => return None,
@@ -47,6 +54,16 @@ enum Gone {
     /// The operator has seen enough; the connection is handed back.
     Stopped(Option<Box<Opened>>),
     /// The window is not armed any more.
+    CalledOff,
+}
+
+/// What a look says about the window.
+enum Verdict {
+    /// It stands.
+    Armed,
+    /// It has begun to end the boot.
+    Fired,
+    /// It stands no more.
     CalledOff,
 }
 
@@ -80,10 +97,10 @@ impl Watch<'_> {
     async fn until_gone(
         &self,
         mut kept: Option<Box<Opened>>,
+        mut boot_id: Option<String>,
         due: DateTime<Utc>,
         stop: &CancellationToken,
     ) -> Gone {
-        let mut boot_id = None;
         let deadline = due + self.context.options.settle_timeout;
         loop {
             let seen = match kept.as_mut() {
@@ -91,24 +108,19 @@ impl Watch<'_> {
                 None => None,
             };
             match seen {
-                Some(seen) => {
-                    boot_id = seen.facts.boot_id.clone().or(boot_id);
-                    if let Some(gone) = self.judge(&seen, due).await {
-                        return gone.unwrap_or(Gone::Down { boot_id });
-                    }
+                Some(seen) => match self.judge(&seen, due).await {
+                    // Only while the window stands is it the boot that is to end.
+                    Verdict::Armed => boot_id = seen.facts.boot_id.or(boot_id),
+                    Verdict::Fired => return Gone::Down { boot_id },
+                    Verdict::CalledOff => return Gone::CalledOff,
+                },
+                None if self.now() >= due => {
+                    let evidence = format!("does not answer {} s after T", (self.now() - due).num_seconds());
+                    self.observed(evidence).await;
+                    return Gone::Down { boot_id };
                 }
-                None => {
-                    if self.now() >= due {
-                        let evidence =
-                            format!("the link ended {} s after T", (self.now() - due).num_seconds());
-                        self.tell(EventKind::ShutdownObserved { host: self.plan.host.clone(), evidence })
-                            .await;
-                        return Gone::Down { boot_id };
-                    }
-                    // A link that was lost before T is opened again: the host may have rebooted, or gone early.
-                    kept =
-                        self.context.opener.open(Some(&self.context.run), self.plan).await.ok().map(Box::new);
-                }
+                // A link that was lost before T is opened again: the host may have rebooted, or gone early.
+                None => kept = self.open().await,
             }
             if self.now() > deadline {
                 self.never("go down", "look at the host: its agenda should have ended it").await;
@@ -119,40 +131,50 @@ impl Watch<'_> {
                 None => futures::future::pending().boxed(),
             };
             tokio::select! {
-                () = tokio::time::sleep(self.pause(due)) => {}
+                () = tokio::time::sleep(self.pause(due, kept.is_some())) => {}
                 () = gone => kept = None,
                 () = stop.cancelled() => return Gone::Stopped(kept),
             }
         }
     }
 
-    fn pause(&self, due: DateTime<Utc>) -> Duration {
+    async fn open(&self) -> Option<Box<Opened>> {
+        self.context.opener.open(Some(&self.context.run), self.plan).await.ok().map(Box::new)
+    }
+
+    async fn observed(&self, evidence: String) {
+        self.tell(EventKind::ShutdownObserved { host: self.plan.host.clone(), evidence }).await;
+    }
+
+    fn pause(&self, due: DateTime<Utc>, connected: bool) -> Duration {
+        if !connected {
+            return RETRY;
+        }
         let left = (due - self.now()).to_std().unwrap_or_default();
         if left > CALM + NEAR { CALM } else { left.clamp(NEAR, CALM) }
     }
 
-    /// What a look means: `None` to go on, `Some(None)` for a shutdown that began.
-    async fn judge(&self, seen: &Seen, due: DateTime<Utc>) -> Option<Option<Gone>> {
+    /// What a look means; told if it is news.
+    async fn judge(&self, seen: &Seen, due: DateTime<Utc>) -> Verdict {
+        if seen.facts.window.as_ref().is_some_and(|w| w.run == self.context.run) {
+            return Verdict::Armed;
+        }
+        let ended = self.ended(seen);
+        if ended == Some("fired") {
+            let when = if self.now() < due { "before T: its users were gone" } else { "at T" };
+            self.observed(format!("the host's own record says that it fired {when}")).await;
+            return Verdict::Fired;
+        }
+        self.called_off(ended).await;
+        Verdict::CalledOff
+    }
+
+    async fn called_off(&self, ended: Option<&str>) {
         let host = self.plan.host.clone();
-        let ours = seen.facts.window.as_ref().is_some_and(|w| w.run == self.context.run);
-        if ours {
-            return None;
-        }
-        match self.ended(seen) {
-            Some("fired") => {
-                let when = if self.now() < due { "before T: its users were gone" } else { "at T" };
-                let evidence = format!("the host's own record says that it fired {when}");
-                self.tell(EventKind::ShutdownObserved { host, evidence }).await;
-                Some(None)
-            }
-            _ => {
-                let how = self.ended(seen).unwrap_or("nothing of it is left").to_owned();
-                self.tell(EventKind::UndoStarted { host: host.clone(), by: RolledBackBy::Operator }).await;
-                let restored = vec![format!("the window is not armed any more: the host says {how}")];
-                self.tell(EventKind::UndoFinished { host, restored }).await;
-                Some(Some(Gone::CalledOff))
-            }
-        }
+        let how = ended.unwrap_or("nothing of it is left");
+        self.tell(EventKind::UndoStarted { host: host.clone(), by: RolledBackBy::Operator }).await;
+        let restored = vec![format!("the window is not armed any more: the host says {how}")];
+        self.tell(EventKind::UndoFinished { host, restored }).await;
     }
 
     /// What the host's tombstone says became of the run: `fired`, `cancelled`, `aborted`, …
@@ -175,21 +197,17 @@ impl Watch<'_> {
         let mut silent = false;
         let mut pause = NEAR;
         while self.now() < deadline {
-            match self.context.opener.open(Some(&self.context.run), self.plan).await {
-                Ok(opened) => {
-                    if how == ShutdownHow::Reboot && self.settled(opened, before.as_deref()).await {
-                        return;
-                    }
+            if let Some(opened) = self.open().await {
+                if self.answered(*opened, before.as_deref()).await {
+                    return;
                 }
-                Err(_) if !silent => {
-                    silent = true;
-                    let since = self.now();
-                    self.tell(EventKind::Silent { host: self.plan.host.clone(), since }).await;
-                    if how != ShutdownHow::Reboot {
-                        return;
-                    }
+            } else if !silent {
+                silent = true;
+                let since = self.now();
+                self.tell(EventKind::Silent { host: self.plan.host.clone(), since }).await;
+                if how != ShutdownHow::Reboot {
+                    return;
                 }
-                Err(_) => {}
             }
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(Duration::from_secs(5));
@@ -203,20 +221,41 @@ impl Watch<'_> {
         }
     }
 
-    /// A well-formed and different boot id, twice, `STABLE` apart, on the same connection.
-    async fn settled(&self, mut opened: Opened, before: Option<&str>) -> bool {
-        let first = self.look(&mut opened).await.and_then(|s| s.facts.boot_id);
-        let (Some(before), Some(first)) = (before, first) else { return false };
-        if first == before {
-            return false;
-        }
-        tokio::time::sleep(STABLE).await;
-        let second = self.look(&mut opened).await.and_then(|s| s.facts.boot_id);
+    /// A host that answers after T: true once it is known what that means.
+    async fn answered(&self, mut opened: Opened, before: Option<&str>) -> bool {
+        let known = match self.look(&mut opened).await {
+            Some(seen) => self.is_over(&mut opened, &seen, before).await,
+            None => false,
+        };
         opened.close().await;
-        if second.as_ref() != Some(&first) {
+        known
+    }
+
+    async fn is_over(&self, opened: &mut Opened, seen: &Seen, before: Option<&str>) -> bool {
+        let boot = seen.facts.boot_id.as_deref();
+        if let (Some(before), Some(boot)) = (before, boot)
+            && before != boot
+        {
+            return self.settled(opened, before, boot).await;
+        }
+        // The same boot: it is still going down, or its link was lost at T and it was called off there.
+        match self.ended(seen) {
+            Some(ended) if ended != "fired" => {
+                self.called_off(Some(ended)).await;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// A well-formed and different boot id, twice, `STABLE` apart, on the same connection.
+    async fn settled(&self, opened: &mut Opened, before: &str, first: &str) -> bool {
+        tokio::time::sleep(STABLE).await;
+        let second = self.look(opened).await.and_then(|s| s.facts.boot_id);
+        if second.as_deref() != Some(first) {
             return false;
         }
-        let boot_ids = [before.to_owned(), first];
+        let boot_ids = [before.to_owned(), first.to_owned()];
         self.tell(EventKind::Settled { host: self.plan.host.clone(), boot_ids }).await;
         true
     }

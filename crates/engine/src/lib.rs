@@ -6,9 +6,12 @@
 
 mod apply;
 mod ask;
+mod call_off;
 mod conductor;
+mod context;
 mod control;
 mod dispatcher;
+mod each;
 mod error;
 mod follow;
 mod journal;

@@ -3,11 +3,81 @@
 use std::process::Stdio;
 use std::time::Duration;
 
-use pipedown_model::{Effect, Failure, FailureClass, LocalStep, Outcome, RunId};
+use pipedown_model::{
+    Effect, EventKind, Failure, FailureClass, LocalStep, LocalWhen, OnFailure, Outcome, RunId, RunState,
+    StepRecord,
+};
 use tokio::io::AsyncReadExt;
+
+use crate::context::Context;
+use crate::recovery::{Decision, OnHost, decide};
 
 /// How much of a command's output is kept for the report, in bytes.
 const KEPT: u64 = 4096;
+
+/// The commands on the controller of one run.
+pub(crate) struct Locals<'a> {
+    pub(crate) context: &'a Context,
+    /// What was recorded before this process began.
+    pub(crate) prior: Option<&'a RunState>,
+}
+
+impl Locals<'_> {
+    /// Runs those of one moment.
+    ///
+    /// # Errors
+    /// Why the run stops here: a command failed that must not, or nobody knows whether one has run.
+    pub(crate) async fn run(&self, when: LocalWhen) -> Result<(), String> {
+        for step in self.context.plan.local.iter().filter(|step| step.when == when) {
+            self.step(step).await?;
+        }
+        Ok(())
+    }
+
+    async fn step(&self, step: &LocalStep) -> Result<(), String> {
+        let Context { proposer, options, run: run_id, .. } = self.context;
+        let id = &step.id;
+        let record = self.prior.and_then(|prior| prior.local.get(id));
+        let noted = step.on_failure == OnFailure::Continue;
+        match decide(record, ended(record), false, noted, options.unknown) {
+            Decision::Do => {}
+            Decision::Passed | Decision::AlreadyDone | Decision::LeaveOut => return Ok(()),
+            Decision::Unknown => {
+                return Err(format!(
+                    "step {id} began in an earlier attempt, and it is not known whether it finished: look, then resume \
+                     with --retry-unknown or --skip-unknown"
+                ));
+            }
+        }
+        let intent = EventKind::LocalStarted { step: id.clone(), when: step.when };
+        proposer.intend(intent).await.map_err(|e| e.to_string())?;
+        let outcome = run(step, run_id, &options.host_set).await;
+        let failed = match &outcome {
+            Outcome::Failed { error, .. } => Some(error.text.clone()),
+            _ => None,
+        };
+        proposer.tell(EventKind::LocalFinished { step: id.clone(), outcome }).await;
+        match failed {
+            Some(text) if !noted => Err(format!("step {id}: {text}")),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The controller has no ledger beside its journal. A command that was killed at its deadline did not finish.
+fn ended(record: Option<&StepRecord>) -> OnHost {
+    match record {
+        None => OnHost::NotStarted,
+        Some(StepRecord::Started { .. }) => OnHost::Started,
+        Some(StepRecord::Finished { outcome: Outcome::Failed { error, effect: Effect::Unknown } })
+            if error.class == FailureClass::Deadline =>
+        {
+            OnHost::Started
+        }
+        Some(StepRecord::Finished { outcome: Outcome::Failed { .. } }) => OnHost::Failed,
+        Some(StepRecord::Finished { .. }) => OnHost::Succeeded,
+    }
+}
 
 /// Runs one command; no shell is involved. The argument `{hosts}` becomes the host set.
 pub(crate) async fn run(step: &LocalStep, run: &RunId, hosts: &str) -> Outcome {
@@ -44,7 +114,8 @@ pub(crate) async fn run(step: &LocalStep, run: &RunId, hosts: &str) -> Outcome {
                 let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
             }
             let _ = child.wait().await;
-            failed(format!("run {program} within {} s", step.timeout_s), Effect::Unknown)
+            let text = format!("run {program} within {} s", step.timeout_s);
+            Outcome::Failed { error: Failure::new(FailureClass::Deadline, text), effect: Effect::Unknown }
         }
     }
 }

@@ -3,10 +3,17 @@
 use std::sync::Arc;
 
 use pipedown_model::{Effect, EventKind, Failure, FailureClass, HostPhase, HostPlan, RolledBackBy};
-use pipedown_steps::{CancelReport, CancelResult, Changer, Which, cancel};
+use pipedown_steps::{CancelReport, CancelResult, ChangeName, Changer, Which, cancel};
 
-use crate::Opened;
-use crate::conductor::Context;
+use crate::context::{Context, Kept};
+
+/// Why hosts are taken back, and in whose name.
+#[derive(Debug)]
+pub(crate) struct Order {
+    pub(crate) by: RolledBackBy,
+    /// The hosts log it.
+    pub(crate) name: ChangeName,
+}
 
 /// How an attempt ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,14 +36,15 @@ pub(crate) fn may_stand(phase: &HostPhase) -> bool {
         | HostPhase::Done
         | HostPhase::Ready
         | HostPhase::Settled
+        // What fired can not be called off any more; a host that is named is tried all the same.
+        | HostPhase::GoingDown
+        | HostPhase::Silent
         | HostPhase::Failed { effect: Effect::None } => false,
         HostPhase::Working { .. }
         | HostPhase::Armed { .. }
         | HostPhase::Failed { effect: Effect::Unknown }
         | HostPhase::Undoing
         | HostPhase::StillArmed
-        | HostPhase::GoingDown
-        | HostPhase::Silent
         | HostPhase::NeverBack => true,
     }
 }
@@ -45,18 +53,18 @@ pub(crate) fn may_stand(phase: &HostPhase) -> bool {
 pub(crate) async fn take_back(
     context: Arc<Context>,
     index: usize,
-    by: RolledBackBy,
+    order: Arc<Order>,
     first: bool,
-    kept: Option<Box<Opened>>,
+    kept: Option<Kept>,
 ) -> TakenBack {
     let Some(plan) = context.plan.hosts.get(index) else { return TakenBack::Refused };
     let host = plan.host.clone();
-    let started = EventKind::UndoStarted { host: host.clone(), by };
+    let started = EventKind::UndoStarted { host: host.clone(), by: order.by };
     if first {
         // An undo goes ahead whether or not the journal can be written.
         let _ = context.proposer.intend(started.clone()).await;
     }
-    let (failure, again) = match attempt(&context, plan, kept).await {
+    let (failure, again) = match attempt(&context, plan, order.name.clone(), kept).await {
         Ok(restored) => {
             if !first {
                 let _ = context.proposer.intend(started).await;
@@ -79,13 +87,18 @@ pub(crate) async fn take_back(
 async fn attempt(
     context: &Context,
     plan: &HostPlan,
-    kept: Option<Box<Opened>>,
+    name: ChangeName,
+    kept: Option<Kept>,
 ) -> Result<Vec<String>, (Failure, bool)> {
-    let mut opened = match kept.filter(|opened| !opened.is_gone()) {
+    let kept = match kept {
+        Some(kept) => kept.get().await,
+        None => None,
+    };
+    let mut opened = match kept {
         Some(opened) => opened,
         None => Box::new(context.opener.open(Some(&context.run), plan).await.map_err(|e| (e, true))?),
     };
-    let mut changer = Changer::new(&mut opened.shell, context.name());
+    let mut changer = Changer::new(&mut opened.shell, name);
     let result = cancel(&mut changer, &Which::Run(context.run.clone()), None).await;
     if result.is_ok() {
         // Steps that were done at once have left a ledger; one that cannot be removed harms nobody.
