@@ -108,7 +108,8 @@ fn of_contact(event: &Event, state: &RunState) -> Option<Said> {
         EventKind::Found { finding, .. } => {
             let (importance, tone, word) = match finding.severity {
                 Severity::Good => (DETAIL, Tone::Good, "ok"),
-                Severity::Info => (NOTABLE, Tone::Plain, "note"),
+                // The end report says these once for all hosts.
+                Severity::Info => (DETAIL, Tone::Plain, "note"),
                 Severity::Warn => (PROBLEM, Tone::Caution, "warning"),
                 Severity::Refuse => (PROBLEM, Tone::Bad, "refuse"),
             };
@@ -168,14 +169,9 @@ fn of_step(event: &Event) -> Option<Said> {
 
 fn of_window(event: &Event, state: &RunState, style: &Style) -> Option<Said> {
     Some(match &event.kind {
-        EventKind::Armed { ends_with, fires, cancel_script, .. } => {
+        EventKind::Armed { ends_with, fires, .. } => {
             let when = style.when(*fires, event.at);
-            (
-                NOTABLE,
-                Tone::Good,
-                "armed",
-                format!("{} {when}, cancel: sh {cancel_script}", ending(*ends_with)),
-            )
+            (NOTABLE, Tone::Good, "armed", format!("{} {when}", ending(*ends_with)))
         }
         EventKind::ShutdownObserved { evidence, .. } => (NOTABLE, Tone::Good, "going down", evidence.clone()),
         EventKind::Silent { since, .. } => {

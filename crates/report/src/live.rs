@@ -159,7 +159,8 @@ impl Reporter for Live {
         self.overall.finish_and_clear();
         let style = &self.layout.style;
         let now = style.as_of.or(self.last).unwrap_or(state.began);
-        let text = format!("\n{}", summary(state, now, style));
+        // The last line break is not drawn: without one more the next line would begin beside the verdict.
+        let text = format!("\n{}\n", summary(state, now, style));
         self.print(&text);
     }
 

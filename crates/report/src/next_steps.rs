@@ -19,7 +19,9 @@ pub(crate) fn next_steps(state: &RunState, now: DateTime<Utc>, style: &Style) ->
         return String::new();
     };
     let lines = commands.iter().map(|(command, what)| format!("  {}  {what}\n", pad(command, width)));
-    format!("\nnext:\n{}", lines.collect::<String>())
+    let by_hand = script(state).filter(|_| state.is_active(now));
+    let by_hand = by_hand.map(|path| format!("  on a host, as root: sh {path}\n")).unwrap_or_default();
+    format!("\nnext:\n{}{by_hand}", lines.collect::<String>())
 }
 
 fn commands(state: &RunState, now: DateTime<Utc>, style: &Style) -> Vec<(String, String)> {
@@ -31,11 +33,6 @@ fn commands(state: &RunState, now: DateTime<Utc>, style: &Style) -> Vec<(String,
     if state.is_active(now) {
         commands.push((format!("pipedown status {run}"), "what the hosts themselves say".into()));
         commands.push((format!("pipedown cancel {run}"), cancel_until(state, now, style, still)));
-        commands.extend(
-            scripts(state)
-                .into_iter()
-                .map(|s| (format!("sh {s}"), "as root on a host: cancels there".into())),
-        );
     }
     let resumable = standings.iter().any(|s| s.may_resume());
     if resumable && ahead && !state.cancel_requested {
@@ -69,8 +66,11 @@ fn cancel_until(state: &RunState, now: DateTime<Utc>, style: &Style, again: bool
     }
 }
 
-/// Where root cancels on the host itself.
-fn scripts(state: &RunState) -> BTreeSet<&str> {
+/// Where root cancels on the host itself. Hosts below a folder of their own differ in the path: the first stands for all.
+fn script(state: &RunState) -> Option<String> {
     let armed = state.hosts.values().filter(|h: &&HostState| h.phase.may_still_fire());
-    armed.filter_map(|h| h.cancel_script.as_deref()).collect()
+    let scripts: BTreeSet<&str> = armed.filter_map(|h| h.cancel_script.as_deref()).collect();
+    let first = scripts.first()?;
+    let others = scripts.len() - 1;
+    Some(if others == 0 { (*first).to_owned() } else { format!("{first} … (and {others} like it)") })
 }

@@ -27,6 +27,7 @@ pub(crate) enum Section {
     Standing(Standing),
     HostKeys,
     WentOn,
+    Noted,
 }
 
 /// Hosts that share a text but for their own name.
@@ -88,6 +89,7 @@ fn heading(section: Section, style: &Style) -> String {
         Section::Standing(standing) => style.paint(standing.tone(), &format!("{}:", standing.label())),
         Section::HostKeys => "host keys that were not trusted:".into(),
         Section::WentOn => "failed, and gone on as the playbook says:".into(),
+        Section::Noted => "worth knowing:".into(),
     }
 }
 
@@ -96,13 +98,18 @@ fn order(section: Section) -> (u8, Option<Standing>) {
         Section::Standing(standing) => (0, Some(standing)),
         Section::HostKeys => (1, None),
         Section::WentOn => (2, None),
+        Section::Noted => (3, None),
     }
 }
 
 fn of_host(host: &HostState, mode: Mode) -> Vec<Problem> {
     let standing = Standing::of(host, mode);
     if !standing.is_problem() {
-        return passed(host);
+        let mut said = passed(host);
+        if standing == Standing::Armed {
+            said.extend(host.findings.iter().filter(|f| f.severity == Severity::Info).map(noted));
+        }
+        return said;
     }
     if standing == Standing::Refused && mode == Mode::DryRun && refusals(host).next().is_some() {
         // The host's own block of the dry run has the gates' verdicts and hints.
@@ -162,6 +169,10 @@ fn of_finding(finding: &Finding) -> Problem {
         text: format!("{}: {}", gate(finding.code), finding.text),
         hint: finding.hint.clone(),
     }
+}
+
+fn noted(finding: &Finding) -> Problem {
+    Problem { section: Section::Noted, text: finding.text.clone(), hint: finding.hint.clone() }
 }
 
 fn passed(host: &HostState) -> Vec<Problem> {

@@ -67,6 +67,8 @@ pub enum WindowState {
     Armed,
     /// Its last moment has passed and the host is up.
     Past,
+    /// The run that was asked for fired, ended or was called off there; nothing is armed.
+    Ended,
     /// Nothing is armed.
     None,
 }
@@ -93,6 +95,7 @@ impl WindowState {
             Self::OtherRun => "other run's",
             Self::Armed => "armed",
             Self::Past => "past",
+            Self::Ended => "ended",
             Self::None => "none",
         }
     }
@@ -134,8 +137,9 @@ impl StatusRow {
 
     fn answered(host: HostName, facts: HostFacts, asked: Option<&RunId>) -> Self {
         let now = facts.now;
+        let ended = asked.is_some_and(|run| facts.ended.contains(run));
         let row = Self {
-            state: WindowState::None,
+            state: if ended { WindowState::Ended } else { WindowState::None },
             nologin: facts.nologin,
             sessions: (!facts.sessions_unreadable).then_some(facts.sessions),
             schedule: facts.schedule,

@@ -45,10 +45,11 @@ pub fn status(rows: &[StatusRow], folding: Folding, style: &Style) -> String {
         .into_iter()
         .map(|(hosts, [state, fires, left, by, agenda, nologin, next, users])| {
             let hosts = style.fold(hosts);
-            [hosts, state, fires, left, by, agenda, nologin, next, users]
+            // What is widest comes last: on a narrow terminal only its end is broken.
+            [hosts, state, fires, left, by, agenda, nologin, users, next]
         })
         .collect();
-    let heading = ["HOST", "STATE", "FIRES", "LEFT", "BY", "AGENDA", "NOLOGIN", "NEXT", "USERS"];
+    let heading = ["HOST", "STATE", "FIRES", "LEFT", "BY", "AGENDA", "NOLOGIN", "USERS", "NEXT"];
     format!("{}{}{}", table(heading, &shown), notes(rows, style), counts(rows, style))
 }
 
@@ -84,7 +85,7 @@ fn tone(state: WindowState) -> Tone {
         WindowState::Unknown | WindowState::Lost => Tone::Bad,
         WindowState::Going | WindowState::OtherRun | WindowState::Past => Tone::Caution,
         WindowState::Armed => Tone::Good,
-        WindowState::None => Tone::Plain,
+        WindowState::Ended | WindowState::None => Tone::Plain,
     }
 }
 

@@ -106,10 +106,7 @@ fn verdict(state: &RunState, tally: &Tally<'_>, now: DateTime<Utc>, style: &Styl
         Some(_) if state.mode == Mode::DryRun => dry_verdict(number(&[Standing::WouldChange]), problems, all),
         Some(Verdict::Clean) => (Tone::Good, "done on every host; nothing is armed".into()),
         Some(Verdict::Armed) => armed_verdict(state, now),
-        Some(Verdict::Cancelled) => {
-            let n = number(&[Standing::Cancelled, Standing::TakenBack]);
-            (Tone::Good, format!("cancelled: taken back on {} and read back; nothing is armed", hosts(n)))
-        }
+        Some(Verdict::Cancelled) => (Tone::Good, cancelled_verdict(tally)),
         Some(Verdict::HostsFailed) => (
             Tone::Bad,
             format!("not all: {problems} of {} {} not where asked for", hosts(all), are(problems)),
@@ -131,6 +128,28 @@ fn verdict(state: &RunState, tally: &Tally<'_>, now: DateTime<Utc>, style: &Styl
     let tone = if tone == Tone::Good { Tone::Caution } else { tone };
     let text = format!("{text}; but a step failed and was gone past on {}", hosts(went_on));
     format!("\n{}\n", style.paint(tone, &text))
+}
+
+/// Hosts that went down as planned before or beside those that were called off are told as well.
+fn cancelled_verdict(tally: &Tally<'_>) -> String {
+    let number =
+        |wanted: &[Standing]| -> usize { wanted.iter().filter_map(|s| tally.get(s)).map(Vec::len).sum() };
+    let hosts = |n: usize| count(n, "host", "hosts");
+    let back = number(&[Standing::Cancelled, Standing::TakenBack]);
+    let taken_back = match back {
+        0 => "cancelled: nothing had been armed".to_owned(),
+        n => format!("cancelled: taken back on {} and read back", hosts(n)),
+    };
+    let down = number(&[Standing::GoingDown, Standing::Silent]);
+    let settled = number(&[Standing::Settled]);
+    let mut text = taken_back;
+    if down > 0 {
+        text.push_str(&format!("; {} went down as planned", hosts(down)));
+    }
+    if settled > 0 {
+        text.push_str(&format!("; {} rebooted and settled", hosts(settled)));
+    }
+    text + "; nothing is armed"
 }
 
 /// Read later, a run that ended armed says nothing of what its hosts did then.
@@ -229,6 +248,26 @@ mod tests {
         }
         story.end();
         insta::assert_snapshot!(summary(story.state(), story.now(), &style()));
+    }
+
+    #[test]
+    fn one_called_off_while_the_others_go_down_as_planned() {
+        let mut story = armed();
+        let by = pipedown_model::Operator::new("admin", "ctl");
+        let hosts = vec![host("login02")];
+        story.push(EventKind::CancelRequested { by, reason: String::new(), hosts });
+        let by = pipedown_model::RolledBackBy::Operator;
+        story.push(EventKind::UndoStarted { host: host("login02"), by });
+        story.push(EventKind::UndoFinished { host: host("login02"), restored: Vec::new() });
+        story.push(EventKind::ShutdownObserved { host: host("login01"), evidence: "it said so".into() });
+        story.push(EventKind::Silent { host: host("login01"), since: at("2026-11-22T17:00:04Z") });
+        story.end();
+        let text = summary(story.state(), story.now(), &style());
+        let verdict = text.trim_end().lines().last().unwrap();
+        assert_eq!(
+            verdict,
+            "cancelled: taken back on 1 host and read back; 1 host went down as planned; nothing is armed"
+        );
     }
 
     #[test]
