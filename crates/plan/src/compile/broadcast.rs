@@ -14,7 +14,7 @@ use crate::playbook::{Schedule, Step, StepKind};
 
 /// More messages than this drown what they say.
 const MOST: i64 = 1000;
-/// A message that is later than this tells a wrong `remaining`.
+/// A message that is later than this tells a wrong `remaining`; one that is sent now may be later.
 const LATE: Duration = Duration::seconds(120);
 /// Agendas look at the clock in naps: a message must have at least this long.
 const LEAST: Duration = Duration::seconds(30);
@@ -50,12 +50,23 @@ pub(super) fn messages(
     }
     let following = sent.keys().skip(1).map(|at| Some(*at)).chain([None]);
     for ((at, (number, text)), next) in sent.iter().zip(following) {
-        let patience = next.map_or(LATE, |next| (next - *at).min(LATE)).max(LEAST);
+        // What is said now, once the plan is compiled, must outlive its review: it waits for the next message, or T.
+        let late = if *at == scene.now {
+            end(scene, next) - *at
+        } else {
+            next.map_or(LATE, |next| (next - *at).min(LATE))
+        };
+        let patience = late.max(LEAST);
         let text = texts.keep(scene.text(text, *at)?);
         let message = Message { at: Some(*at), not_after: Some(*at + patience), text };
         by_step.entry(*number).or_default().push(message);
     }
     Ok(by_step)
+}
+
+/// Until when a message that is sent now has a meaning.
+fn end(scene: &Scene<'_>, next: Option<DateTime<Utc>>) -> DateTime<Utc> {
+    next.or(scene.window).unwrap_or(scene.now + LATE)
 }
 
 fn times(

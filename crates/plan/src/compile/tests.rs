@@ -191,7 +191,7 @@ fn what_is_past_becomes_one_message_that_is_true() {
     assert_eq!(
         ids,
         [
-            ("broadcast".into(), -1360, 120, "a 23 minutes".into()),
+            ("broadcast".into(), -1360, 160, "a 23 minutes".into()),
             ("broadcast".into(), -900, 120, "a 15 minutes".into()),
             ("broadcast-3".into(), -1200, 120, "c 20 minutes".into()),
         ]
@@ -200,6 +200,19 @@ fn what_is_past_becomes_one_message_that_is_true() {
     assert_eq!(steps, ["broadcast", "broadcast-3", "motd", "nologin"], "the second was wholly past");
     let StepSpec::Motd { at, text, .. } = &plan.hosts[0].steps[2].spec else { panic!() };
     assert_eq!((*at, plan.text(text)), (Some(plan.compiled), "m 23 minutes\n"));
+}
+
+#[test]
+fn what_is_said_now_waits_for_a_review_until_the_next_message_or_t() {
+    let text = "[[steps]]\nkind = \"broadcast\"\nat = \"now\"\ntext = \"a\"";
+    let alone = Asked::new("web1", Some("18:00")).compile(&playbook(text)).unwrap();
+    let (_, at, late, _) = sent(&alone).remove(0);
+    assert_eq!(at + late, 0, "until T");
+    let text = format!("{text}\nalso = [\"T-30m\"]");
+    let followed = Asked::new("web1", Some("18:00")).compile(&playbook(&text)).unwrap();
+    let times: Vec<(i64, i64)> =
+        sent(&followed).into_iter().map(|(_, at, late, _)| (at + late, late)).collect();
+    assert_eq!((times[0].0, times[1].1), (-1800, 120));
 }
 
 #[test]
@@ -436,7 +449,11 @@ proptest! {
         let times: Vec<(i64, i64)> = sent(&plan).into_iter().map(|(_, at, late, _)| (at, late)).collect();
         prop_assert!(!times.is_empty());
         prop_assert!(times.windows(2).all(|pair| pair[0].0 < pair[1].0), "{:?}", times);
-        prop_assert!(times.iter().all(|(at, late)| (-60 * minutes..0).contains(at) && (30..=120).contains(late)));
+        let now = -60 * minutes;
+        prop_assert!(times.iter().all(|(at, late)| (now..0).contains(at) && *late >= 30));
+        // Only what is said now is patient, and until the next message at most.
+        prop_assert!(times.iter().all(|(at, late)| *late <= 120 || *at == now), "{:?}", times);
+        prop_assert!(times.windows(2).all(|pair| pair[0].1 == 30 || pair[0].0 + pair[0].1 <= pair[1].0));
         // At most one message that is not where the playbook has it: the collapsed one.
         let moved = times.iter().filter(|(at, _)| *at != -60 && at % (60 * every) != 0).count();
         prop_assert!(moved <= 1, "{:?}", times);
