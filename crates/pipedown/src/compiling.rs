@@ -6,7 +6,8 @@ use std::path::Path;
 use chrono::{DateTime, Utc};
 use pipedown_model::{HostName, Plan, PlaybookSource};
 use pipedown_plan::{
-    Catalog, Inputs, Inventory, Notice, Origin, Playbook, Source, WindowNeed, WindowTime, ZoneChoice, compile, parse_zone,
+    Catalog, Inputs, Inventory, Notice, Origin, Playbook, Source, WindowNeed, WindowTime, ZoneChoice,
+    compile, parse_zone,
 };
 
 use crate::cli::{PlaybookArgs, TargetArgs, TimeArgs};

@@ -71,7 +71,11 @@ impl Stop {
 impl From<InputError> for Stop {
     fn from(error: InputError) -> Self {
         // What was typed is a matter of usage, what is in a file is data.
-        let code = if error.file().starts_with('-') || error.file() == "PLAYBOOK" { ExitCode::Usage } else { ExitCode::BadInput };
+        let code = if error.file().starts_with('-') || error.file() == "PLAYBOOK" {
+            ExitCode::Usage
+        } else {
+            ExitCode::BadInput
+        };
         Self { code, text: Text::Input(Box::new(error)), hint: None }
     }
 }
