@@ -111,3 +111,33 @@ impl Scene<'_> {
         }
     }
 }
+
+/// Cancel and shutdown meet at T: exactly one of them happens, and the answer says which.
+pub fn photo_finish(lab: &Lab) {
+    let hosts = [("bullseye07", 0.9), ("bookworm07", 0.45), ("trixie07", 0.2), ("sysv07", -0.1)];
+    let before = hosts.map(|(host, _)| lab.snapshot(host));
+    let controller = lab.controller();
+    let args = ["graceful-shutdown", "-l", "bullseye07,bookworm07,trixie07,sysv07", "--in", "40s"];
+    let plan = Promise::compile(&controller, "w.plan", &args);
+    controller.run(&["run", "w.plan", "--yes"]).expect(0);
+    let window = Promise::of(&plan, hosts[0].0).window;
+    std::thread::scope(|scope| {
+        for ((host, early), before) in hosts.into_iter().zip(before) {
+            scope.spawn(move || {
+                sleep_until(window - early);
+                let answer = lab.call(&["exec", host, "sh", "/var/lib/pipedown/window/cancel"]);
+                let said = String::from_utf8_lossy(&answer.stdout);
+                if said.contains("result cancelled") {
+                    sleep_until(window + 4.0);
+                    assert_eq!(lab.boots(host), 1, "{host} went down after all: {said}");
+                } else {
+                    assert_ne!(answer.status.code(), Some(0), "{host}: {said}");
+                    lab.wait_down(host, secs(20));
+                    lab.ask(&["boot", host]);
+                }
+                let differs = lab.wait_for_snapshot(host, &before, secs(20));
+                assert!(differs.is_empty(), "{host}: {differs:#?}");
+            });
+        }
+    });
+}

@@ -56,6 +56,7 @@ pub fn main(scenarios: Vec<Scenario>) -> ExitCode {
     }
     args.test_threads = Some(scenarios.len());
     let lab: &'static Lab = Box::leak(Box::new(Lab::new()));
+    let _down = std::env::var_os("PIPEDOWN_LAB_KEEP").is_none().then_some(TakenDown(lab));
     let hosts = scenarios.iter().flat_map(|s| s.hosts.iter().copied()).collect::<Vec<_>>();
     // Booting is the one thing that keeps processors busy.
     for some in hosts.chunks(8) {
@@ -67,11 +68,19 @@ pub fn main(scenarios: Vec<Scenario>) -> ExitCode {
             Ok(())
         })
     });
-    let conclusion = libtest_mimic::run(&args, trials.collect());
-    if std::env::var_os("PIPEDOWN_LAB_KEEP").is_none() {
-        lab.ask(&["down"]);
+    libtest_mimic::run(&args, trials.collect()).exit_code()
+}
+
+/// Takes a lab down when it goes, also if it did not come up whole.
+struct TakenDown<'a>(&'a Lab);
+
+impl Drop for TakenDown<'_> {
+    fn drop(&mut self) {
+        let output = self.0.call(&["down"]);
+        if !output.status.success() {
+            println!("the lab is not down: {}", String::from_utf8_lossy(&output.stderr));
+        }
     }
-    conclusion.exit_code()
 }
 
 /// The lab of this test run.
@@ -125,8 +134,8 @@ impl Lab {
 
     /// Waits until a shell condition holds on a host.
     pub fn wait_until(&self, host: &str, condition: &str, patience: Duration) {
-        let script = format!("timeout {} sh -c 'until {condition}; do sleep 0.1; done'", patience.as_secs());
-        self.sh(host, &script);
+        let script = format!("until {condition}; do sleep 0.1; done");
+        self.ask(&["exec", host, "timeout", &patience.as_secs().to_string(), "sh", "-c", &script]);
     }
 
     /// Asserts that alice cannot log in, and reads why, and that root can.
@@ -204,9 +213,9 @@ impl Lab {
 
     /// A machine from which pipedown is run, with an inventory of its own.
     pub fn controller_with(&self, inventory: &str) -> Controller<'_> {
-        let home = tempfile::tempdir().unwrap();
-        File::create(home.path().join("inventory.toml")).unwrap().write_all(inventory.as_bytes()).unwrap();
-        Controller { lab: self, home }
+        let controller = Controller { lab: self, home: tempfile::tempdir().unwrap() };
+        controller.write("inventory.toml", inventory);
+        controller
     }
 }
 
@@ -220,6 +229,11 @@ impl Controller<'_> {
     /// Its home directory; the inventory lies there.
     pub fn home(&self) -> &Path {
         self.home.path()
+    }
+
+    /// Writes a file in its home.
+    pub fn write(&self, name: &str, text: &str) {
+        File::create(self.home().join(name)).unwrap().write_all(text.as_bytes()).unwrap();
     }
 
     /// `pipedown ARGS`, to be run or watched.

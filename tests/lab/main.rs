@@ -11,6 +11,7 @@
     reason = "what surprises a test is to end it, and a skipped one says so"
 )]
 
+mod announced;
 mod calling_off;
 mod feed;
 mod harness;
@@ -36,6 +37,16 @@ fn main() -> ExitCode {
             run: calling_off::early_and_late,
         },
         Scenario {
+            name: "calling_off::photo_finish",
+            hosts: &["bullseye07", "bookworm07", "trixie07", "sysv07"],
+            run: calling_off::photo_finish,
+        },
+        Scenario {
+            name: "announced::in_logind",
+            hosts: &["bullseye06", "bookworm06", "trixie06"],
+            run: announced::in_logind,
+        },
+        Scenario {
             name: "moving::postponed_and_contested",
             hosts: &["bullseye04", "bookworm04", "trixie04", "sysv04"],
             run: moving::postponed_and_contested,
@@ -46,6 +57,6 @@ fn main() -> ExitCode {
             run: power_cut::comes_back,
         },
         Scenario { name: "power_cut::is_lost", hosts: &["sysv05"], run: power_cut::is_lost },
-        Scenario { name: "power_cut::overslept", hosts: &["bookworm06"], run: power_cut::overslept },
+        Scenario { name: "power_cut::overslept", hosts: &["bookworm08"], run: power_cut::overslept },
     ])
 }

@@ -69,7 +69,7 @@ pub fn is_lost(lab: &Lab) {
 
 /// A host that was off at T does nothing when it is back, but tidy up.
 pub fn overslept(lab: &Lab) {
-    let host = "bookworm06";
+    let host = "bookworm08";
     let before = lab.snapshot(host);
     let controller = lab.controller();
     let promise = arm(&controller, host, &["--in", "30s", "-e", "nologin_at=T-28s"]);
