@@ -137,7 +137,10 @@ pub fn failure(error: &ConnectError) -> Failure {
         (SshClass::HostKeyUnknown, _) => FailureClass::HostKeyUnknown,
         (SshClass::HostKeyChanged, _) => FailureClass::HostKeyChanged,
         (SshClass::HostKeyRevoked, _) => FailureClass::HostKeyRevoked,
-        (SshClass::AuthDenied, _) | (SshClass::TimedOut, Phase::Auth) => FailureClass::Auth,
+        // A server that ends the login says no in its own way: nologin, MaxAuthTries.
+        (SshClass::AuthDenied, _) | (SshClass::TimedOut | SshClass::Dropped, Phase::Auth) => {
+            FailureClass::Auth
+        }
         (SshClass::Dropped, _) => FailureClass::Dropped,
     };
     Failure::new(class, error.to_string()).with_hint(error.hint())
