@@ -55,7 +55,8 @@ start_agenda() {
 		) &
 	fi
 	tries=100
-	until find_agenda "$window"; do
+	# One that has ended already has left a tombstone.
+	until find_agenda "$window" || [ -e "$state/ended/$owner_run" ]; do
 		[ "$tries" -gt 0 ] || return 1
 		tries=$((tries - 1))
 		nap 0.1

@@ -79,6 +79,31 @@ mod tests {
         }
     }
 
+    /// Each file alone may use what another sets; the whole may not use what nobody sets.
+    #[test]
+    fn the_joined_text_uses_no_name_that_nobody_sets() {
+        use std::io::Write as _;
+        use std::process::{Command, Stdio};
+
+        let start = |text: &str| {
+            let mut shellcheck = Command::new("shellcheck");
+            shellcheck.args(["--norc", "-s", "sh", "--include=SC2154,SC2153", "-"]);
+            let mut child = shellcheck.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().ok()?;
+            child.stdin.take()?.write_all(format!("{}\n{text}", lib()).as_bytes()).ok()?;
+            Some(child)
+        };
+        let children: Option<Vec<_>> =
+            [look(), arm(), agenda(), cancel(), now(), run()].into_iter().map(start).collect();
+        let Some(children) = children else {
+            println!("skipped, not installed: shellcheck");
+            return;
+        };
+        for child in children {
+            let output = child.wait_with_output().unwrap();
+            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+        }
+    }
+
     /// awk has functions too.
     fn is_awk(line: &str) -> bool {
         ["group(p", "terminal(n", "service(p", "name(u", "clean(s"].iter().any(|name| line.contains(name))

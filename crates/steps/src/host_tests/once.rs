@@ -2,6 +2,8 @@
 
 use pipedown_model::{FindingCode, OnFailure, Operator, Presence, RunStep, StepId};
 
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
 use super::place::{Draft, run_id};
 use super::{Place, places};
 use crate::{ChangeName, Changer, Foreign, Guard, Now, NowReport, StepError, now, run_step};
@@ -78,6 +80,53 @@ async fn a_message_says_who_was_not_reached() {
         assert_eq!(report.missed[0].user, "bob");
         assert!(report.missed[0].why.contains("pts/99"), "{report:?}");
         assert!(place.read("var/lib/pipedown/ledger/run-a").contains("started announce"));
+    }
+}
+
+/// Somebody at a terminal of their own.
+struct Seat {
+    pty: pty_process::Pty,
+    tty: String,
+    sleeper: tokio::process::Child,
+}
+
+impl Seat {
+    /// Sits down at a pty, which shows up as a terminal of the place.
+    fn take(place: &Place) -> Self {
+        let (pty, pts) = pty_process::open().unwrap();
+        let sleeper = pty_process::Command::new("sleep").arg("60").kill_on_drop(true).spawn(pts).unwrap();
+        let terminal = std::fs::read_link(format!("/proc/{}/fd/0", sleeper.id().unwrap())).unwrap();
+        let tty = terminal.strip_prefix("/dev").unwrap().to_str().unwrap().to_owned();
+        let link = place.root().join("dev").join(&tty);
+        std::fs::create_dir_all(link.parent().unwrap()).unwrap();
+        std::os::unix::fs::symlink(&terminal, link).unwrap();
+        Self { pty, tty, sleeper }
+    }
+}
+
+#[tokio::test]
+async fn a_terminal_that_is_stopped_holds_nobody_up() {
+    for place in places().await {
+        let (mut open, mut stopped) = (Seat::take(&place), Seat::take(&place));
+        let line = |user: &str, seat: &Seat| format!("{user} {} 2026-11-22 13:00 (10.0.0.9)\n", seat.tty);
+        place.write("run/users", &(line("eve", &stopped) + &line("bob", &open)));
+        // Ctrl-S.
+        stopped.pty.write_all(b"\x13").await.unwrap();
+        let step = StepId::new("announce").unwrap();
+        let what = Now::Broadcast { text: "all\x1b[31m\nhands", step: &step };
+        let report = act(&place, &what, Foreign::Keep).await.unwrap();
+        assert_eq!(report.told, 1, "{report:?}");
+        assert_eq!(report.missed[0].user, "eve");
+        assert_eq!(report.missed[0].why, format!("terminal {} blocked", stopped.tty));
+        let mut seen = vec![0; 4096];
+        let count = open.pty.read(&mut seen).await.unwrap();
+        let seen = String::from_utf8_lossy(&seen[..count]).into_owned();
+        assert!(seen.contains("Broadcast from alice@admin via pipedown ("), "{seen:?}");
+        assert!(seen.contains("all[31m\r") && seen.contains("\nhands\r"), "{seen:?}");
+        assert!(!seen.contains('\x1b'));
+        for seat in [open, stopped] {
+            drop(seat.sleeper);
+        }
     }
 }
 

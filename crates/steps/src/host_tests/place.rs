@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use pipedown_model::{
-    Become, HostName, HostPlan, HostStep, Message, Operator, Plan, PlaybookSource, Presence, RunId,
-    ShutdownHow, StepId, StepSpec, Target, TextId, TimeSource,
+    Become, FindingCode, HostName, HostPlan, HostStep, Message, Operator, Plan, PlaybookSource, Presence,
+    RunId, ShutdownHow, StepId, StepSpec, Target, TextId, TimeSource,
 };
 use pipedown_ssh::Exec;
 use tempfile::TempDir;
@@ -219,6 +219,28 @@ impl Place {
         let mut shell = self.open().await;
         let mut changer = Changer::new(&mut shell, name(files.run().as_str()));
         arm(&mut changer, files, mode, NologinFiles::Run).await
+    }
+
+    /// Arms a window that is still ahead afterwards, also on a machine that has a lot to do; tells its run and time.
+    pub(super) async fn arm_ahead(
+        &self,
+        build: impl Fn(&str, DateTime<Utc>) -> AgendaFiles,
+    ) -> (String, DateTime<Utc>) {
+        for seconds in [5, 20, 80] {
+            let (run, at) = (format!("run-{seconds}"), from_now(seconds));
+            match self.arm(&build(&run, at), &ReplaceMode::Fresh).await {
+                Ok(_) if wall_clock() + TimeDelta::seconds(1) < at => return (run, at),
+                Ok(_) | Err(StepError::Refused { code: FindingCode::PastDue, .. }) => {}
+                Err(StepError::Host { text, .. }) if text.contains("it ended at once") => {}
+                Err(error) => panic!("{error}"),
+            }
+            let _ = self.cancel_run(&run).await;
+            self.cut_power();
+            for path in ["var/log/down", "run/nologin"] {
+                let _ = std::fs::remove_file(self.root().join(path));
+            }
+        }
+        panic!("this machine has too much to do");
     }
 
     pub(super) async fn cancel(&self, which: &Which) -> Result<CancelReport, StepError> {

@@ -7,9 +7,11 @@ use pipedown_model::{AtDeadline, FindingCode, OnFailure, RunStep, StepSpec};
 
 use super::place::{Draft, from_now, run_id, signal, until, until_clock, usual, usual_draft, wall_clock};
 use super::{Place, places};
+use crate::agenda::AgendaFiles;
 use crate::{CancelResult, Persistence, ReplaceMode, StepError, Which};
 
-const SOON: Duration = Duration::from_secs(20);
+/// Only what never comes takes so long.
+const SOON: Duration = Duration::from_secs(120);
 
 fn refusal(error: &StepError) -> FindingCode {
     match error {
@@ -59,20 +61,20 @@ async fn armed_twice_and_called_off_twice_the_host_is_as_before() {
 #[tokio::test]
 async fn at_its_time_the_host_goes_down_and_keeps_nothing_that_could_fire_again() {
     for place in places().await {
-        let at = from_now(6);
-        place.arm(&usual("run-a", at), &ReplaceMode::Fresh).await.unwrap();
+        let (run, at) = place.arm_ahead(usual).await;
         assert_eq!(place.read("run/nologin"), "No logins: maintenance.\n");
         until("it goes down", SOON, || place.read("var/log/down").ends_with('\n')).await;
         let down = place.read("var/log/down");
         let (when, how) = down.trim_end().split_once(' ').unwrap();
         let late = when.parse::<f64>().unwrap() - f64::from(i32::try_from(at.timestamp()).unwrap());
-        assert!((0.0..3.0).contains(&late), "{late} s late under {}", place.shell);
+        // How prompt it is on a machine that is not busy with tests is measured on real hosts.
+        assert!((0.0..10.0).contains(&late), "{late} s late under {}", place.shell);
         assert_eq!(how, "-h -P now");
-        assert_eq!(place.grave("run-a"), "fired");
+        assert_eq!(place.grave(&run), "fired");
         assert_eq!(place.read("etc/motd"), "welcome to testhost\n");
         assert_eq!(place.read("run/nologin"), "No logins: maintenance.\n");
         assert!(!place.root().join("var/lib/pipedown/window").exists());
-        assert!(matches!(place.cancel_run("run-a").await.result, CancelResult::Ended(_)));
+        assert!(matches!(place.cancel_run(&run).await.result, CancelResult::Ended(_)));
     }
 }
 
@@ -80,8 +82,8 @@ async fn at_its_time_the_host_goes_down_and_keeps_nothing_that_could_fire_again(
 async fn a_host_that_cannot_go_down_stays_open() {
     for place in places().await {
         place.provide("shutdown", "exit 1");
-        place.arm(&usual("run-a", from_now(6)), &ReplaceMode::Fresh).await.unwrap();
-        until("it gives up", SOON, || place.grave("run-a") == "failed").await;
+        let (run, _) = place.arm_ahead(usual).await;
+        until("it gives up", SOON, || place.grave(&run) == "failed").await;
         until("nologin is gone", SOON, || !place.root().join("run/nologin").exists()).await;
         assert_eq!(place.read("etc/motd"), "welcome to testhost\n");
         assert!(place.read("var/log/syslog").contains("daemon.crit"));
@@ -91,15 +93,15 @@ async fn a_host_that_cannot_go_down_stays_open() {
 #[tokio::test]
 async fn an_agenda_that_wakes_up_late_does_nothing_but_tidy_up() {
     for place in places().await {
-        let at = from_now(6);
-        let files =
-            Draft::new().nologin(from_now(0), "No.\n").shutdown(at, TimeDelta::seconds(1)).files("run-a");
-        place.arm(&files, &ReplaceMode::Fresh).await.unwrap();
+        let build = |run: &str, at| {
+            Draft::new().nologin(from_now(0), "No.\n").shutdown(at, TimeDelta::seconds(1)).files(run)
+        };
+        let (run, at) = place.arm_ahead(build).await;
         let process = place.agenda_process().to_string();
         signal("STOP", &process);
         until_clock(at + TimeDelta::seconds(2)).await;
         signal("CONT", &process);
-        until("it ends", SOON, || place.grave("run-a") == "missed").await;
+        until("it ends", SOON, || place.grave(&run) == "missed").await;
         until("all is tidy", SOON, || !place.root().join("var/lib/pipedown/window").exists()).await;
         assert!(!place.root().join("run/nologin").exists());
         assert_eq!(place.read("var/log/down"), "");
@@ -192,17 +194,19 @@ async fn nologin_is_put_there_again_when_somebody_removes_it() {
     }
 }
 
-fn draining(early: bool, at: chrono::DateTime<chrono::Utc>) -> crate::agenda::AgendaFiles {
-    let spec = StepSpec::Drain { from: from_now(0), until: at, early, at_deadline: AtDeadline::Abort };
-    usual_draft(at).step("drain", spec).files("run-a")
+fn draining(early: bool) -> impl Fn(&str, chrono::DateTime<chrono::Utc>) -> AgendaFiles {
+    move |run, at| {
+        let spec = StepSpec::Drain { from: from_now(0), until: at, early, at_deadline: AtDeadline::Abort };
+        usual_draft(at).step("drain", spec).files(run)
+    }
 }
 
 #[tokio::test]
 async fn a_drain_that_aborts_keeps_the_host_up_for_those_who_are_still_there() {
     for place in places().await {
         place.write("run/users", "bob      pts/99       2026-11-22 13:00 (10.0.0.9)\n");
-        place.arm(&draining(false, from_now(6)), &ReplaceMode::Fresh).await.unwrap();
-        until("it is called off", SOON, || place.grave("run-a") == "aborted").await;
+        let (run, _) = place.arm_ahead(draining(false)).await;
+        until("it is called off", SOON, || place.grave(&run) == "aborted").await;
         until("all is tidy", SOON, || !place.root().join("var/lib/pipedown/window").exists()).await;
         assert_eq!(place.read("var/log/down"), "");
         assert_eq!(place.read("etc/motd"), "welcome to testhost\n");
@@ -215,8 +219,8 @@ async fn a_drain_that_aborts_keeps_the_host_up_for_those_who_are_still_there() {
 async fn sessions_that_cannot_be_read_count_as_present() {
     for place in places().await {
         std::fs::remove_file(place.root().join("bin/who")).unwrap();
-        place.arm(&draining(true, from_now(6)), &ReplaceMode::Fresh).await.unwrap();
-        until("it is called off", SOON, || place.grave("run-a") == "aborted").await;
+        let (run, _) = place.arm_ahead(draining(true)).await;
+        until("it is called off", SOON, || place.grave(&run) == "aborted").await;
         assert_eq!(place.read("var/log/down"), "");
     }
 }
@@ -225,12 +229,13 @@ async fn sessions_that_cannot_be_read_count_as_present() {
 async fn an_early_drain_goes_down_when_everybody_has_left() {
     let mut turn = places().await;
     let places: Vec<Place> = turn.by_ref().collect();
-    let at = from_now(60);
+    // nologin is due a minute before.
+    let at = from_now(58);
     for place in &places {
-        place.arm(&draining(true, at), &ReplaceMode::Fresh).await.unwrap();
+        place.arm(&draining(true)("run-a", at), &ReplaceMode::Fresh).await.unwrap();
     }
     for place in &places {
-        until("it goes down", Duration::from_secs(35), || place.grave("run-a") == "fired").await;
+        until("it goes down", SOON, || place.grave("run-a") == "fired").await;
         assert!(wall_clock() < at);
     }
 }
@@ -239,13 +244,12 @@ async fn an_early_drain_goes_down_when_everybody_has_left() {
 async fn an_agenda_without_a_shutdown_ends_and_takes_back_what_it_put_there() {
     for place in places().await {
         let before = place.listing();
-        let files = Draft::new()
-            .motd(from_now(0), "Soon.\n")
-            .broadcast(from_now(0), "Soon.\n")
-            .ends_at(from_now(6))
-            .files("run-a");
-        place.arm(&files, &ReplaceMode::Fresh).await.unwrap();
-        until("it ends", SOON, || place.grave("run-a") == "ended").await;
+        let build = |run: &str, at| {
+            let now = from_now(0);
+            Draft::new().motd(now, "Soon.\n").broadcast(now, "Soon.\n").ends_at(at).files(run)
+        };
+        let (run, _) = place.arm_ahead(build).await;
+        until("it ends", SOON, || place.grave(&run) == "ended").await;
         until("all is tidy", SOON, || !place.root().join("var/lib/pipedown/window").exists()).await;
         let mut after = place.listing();
         after.retain(|path, _| !path.starts_with("var/lib/pipedown/"));
@@ -286,7 +290,7 @@ async fn a_window_that_a_script_calls_off_at_once_is_not_reported_as_armed() {
         let StepSpec::Run(mut run) = script(&mut draft, "exit 7", OnFailure::Abort) else {
             panic!("a script")
         };
-        run.at = Some(from_now(0));
+        run.at = Some(from_now(-1));
         let files = draft.step("prepare", StepSpec::Run(run)).files("run-a");
         // Whether the script or the answer comes first is open; the end is not.
         if let Err(error) = place.arm(&files, &ReplaceMode::Fresh).await {
@@ -299,19 +303,20 @@ async fn a_window_that_a_script_calls_off_at_once_is_not_reported_as_armed() {
 }
 
 /// Calls a window off `offset` milliseconds after its time.
-async fn race(place: Place, at: chrono::DateTime<chrono::Utc>, offset: i64) {
+async fn race(place: Place, offset: i64) {
+    let (run, at) = place.arm_ahead(usual).await;
     until_clock(at + TimeDelta::milliseconds(offset)).await;
-    let report = place.cancel_run("run-a").await;
+    let report = place.cancel_run(&run).await;
     match report.result {
         CancelResult::Cancelled => {
-            assert_eq!(place.grave("run-a"), "cancelled");
+            assert_eq!(place.grave(&run), "cancelled");
             until_clock(wall_clock() + TimeDelta::seconds(1)).await;
             assert_eq!(place.read("var/log/down"), "", "called off at {offset} ms, and went down");
             assert!(!place.root().join("run/nologin").exists());
         }
         CancelResult::Firing | CancelResult::Ended(_) => {
             until("it goes down", SOON, || !place.read("var/log/down").is_empty()).await;
-            assert_eq!(place.grave("run-a"), "fired", "at {offset} ms");
+            assert_eq!(place.grave(&run), "fired", "at {offset} ms");
         }
         other => panic!("at {offset} ms: {other:?}"),
     }
@@ -321,12 +326,10 @@ async fn race(place: Place, at: chrono::DateTime<chrono::Utc>, offset: i64) {
 async fn cancel_and_shutdown_at_the_same_moment_leave_exactly_one_winner() {
     for shell in ["dash", "busybox"] {
         let turn = places().await;
-        let at = from_now(15);
         let mut races = tokio::task::JoinSet::new();
         for offset in [-400, -200, -100, -50, 0, 50, 100, 150, 200, 250, 300, 400] {
             let Some(place) = Place::with(shell) else { return };
-            place.arm(&usual("run-a", at), &ReplaceMode::Fresh).await.unwrap();
-            races.spawn(race(place, at, offset));
+            races.spawn(race(place, offset));
         }
         while let Some(result) = races.join_next().await {
             result.unwrap();
