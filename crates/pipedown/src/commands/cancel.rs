@@ -10,7 +10,8 @@ use pipedown_engine::{
     EngineError, Journal, MemoryJournal, Options, Recorded, Request, RunLock, Setup, SqliteJournal,
     UnknownSteps, Work, ask, ask_controller,
 };
-use pipedown_model::{ExitCode, HostFacts, HostName, HostPlan, Plan, RunId, RunState};
+use pipedown_model::{Event, EventKind, ExitCode, HostFacts, HostName, HostPlan, Plan, RunId, RunState};
+use pipedown_report::Reporter;
 
 use crate::cli::{ReachArgs, TargetArgs};
 use crate::drive::{self, Screen};
@@ -94,14 +95,22 @@ pub async fn some_hosts(
     call_off(around, chosen, Arc::new(opener)).await
 }
 
-async fn call_off(around: &Surroundings, chosen: Chosen, opener: Arc<SshOpener>) -> Result<ExitCode, Stop> {
+async fn call_off(
+    around: &Surroundings,
+    mut chosen: Chosen,
+    opener: Arc<SshOpener>,
+) -> Result<ExitCode, Stop> {
     opener.unlock(&chosen.plan.hosts).await;
-    let lock = match &chosen.state {
-        Some(_) => Some(RunLock::take(&around.state, &chosen.run)),
-        None => None,
-    };
-    if let Some(Err(EngineError::Taken { .. })) = &lock {
-        return through_controller(around, chosen).await;
+    let mut lock = None;
+    if chosen.state.is_some() {
+        lock = match own_or_ask(around, &chosen).await? {
+            Owner::Ours(lock) => lock,
+            Owner::Done(code) => return Ok(code),
+        };
+        // Whoever had the lock before may have gone on until then.
+        if let Ok(recorded) = SqliteJournal::read(&around.state, &chosen.run) {
+            chosen.state = recorded.state;
+        }
     }
     let opened = lock.as_ref().map(|_| SqliteJournal::open(&around.state, &chosen.run));
     let journal: Box<dyn Journal> = match opened {
@@ -149,28 +158,92 @@ fn options(plan: &Plan) -> Options {
     }
 }
 
-/// The process that works on the run holds its connections: it cancels.
-async fn through_controller(around: &Surroundings, chosen: Chosen) -> Result<ExitCode, Stop> {
-    let request =
-        Request::Cancel { hosts: chosen.hosts, by: Surroundings::operator(), reason: chosen.reason };
-    let socket = around.state.socket(&chosen.run);
-    let Some(mut events) = ask_controller(&socket, &request).await? else {
-        return Err(Stop::refused(format!("a process works on run {} and does not listen", chosen.run))
-            .hint("interrupt it (Ctrl-C there), then cancel again"));
+/// Who calls the run off.
+enum Owner {
+    /// We do; without a lock where none can be had, since calling off needs no record.
+    Ours(Option<RunLock>),
+    /// The process that works on the run has done it.
+    Done(ExitCode),
+}
+
+/// Takes the run, or asks the process that works on it. One that ends before it has taken the request leaves it to us.
+async fn own_or_ask(around: &Surroundings, chosen: &Chosen) -> Result<Owner, Stop> {
+    let patience = tokio::time::Instant::now() + Duration::from_secs(15);
+    loop {
+        match RunLock::take(&around.state, &chosen.run) {
+            Ok(lock) => return Ok(Owner::Ours(Some(lock))),
+            Err(EngineError::Taken { .. }) => {}
+            Err(_) => return Ok(Owner::Ours(None)),
+        }
+        if let Some(code) = through_controller(around, chosen).await? {
+            return Ok(Owner::Done(code));
+        }
+        if tokio::time::Instant::now() > patience {
+            return Err(Stop::refused(format!("a process works on run {} and does not listen", chosen.run))
+                .hint("interrupt it (Ctrl-C there), then cancel again"));
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+}
+
+/// The process that works on the run holds its connections: it cancels. None if it did not take the request.
+async fn through_controller(around: &Surroundings, chosen: &Chosen) -> Result<Option<ExitCode>, Stop> {
+    let request = Request::Cancel {
+        hosts: chosen.hosts.clone(),
+        by: Surroundings::operator(),
+        reason: chosen.reason.clone(),
     };
-    around.note("the process that follows the run cancels with the connections that it holds");
-    let state = SqliteJournal::read(&around.state, &chosen.run)?.state;
-    let seen = state.as_ref().map_or(0, |s| s.seq);
-    let mut screen = Screen::new(drive::reporter(around), state);
+    let socket = around.state.socket(&chosen.run);
+    let Some(mut events) = ask_controller(&socket, &request).await? else { return Ok(None) };
+    around.note("the process that works on the run calls it off, with the connections that it holds");
+    let mut shown: Option<Showing> = None;
     while let Some(event) = events.recv().await {
-        if event.seq > seen {
-            screen.show(&event);
+        if shown.is_none() {
+            let state = SqliteJournal::read(&around.state, &chosen.run).ok().and_then(|r| r.state);
+            shown = Some(Showing::new(drive::reporter(around), state));
+        }
+        if let Some(showing) = &mut shown {
+            showing.show(around, &chosen.run, &event);
         }
     }
-    screen.finish();
-    // Its last words may have been lost with it: the journal has them.
-    let state = SqliteJournal::read(&around.state, &chosen.run)?.state;
-    Ok(cancelled_code(state.map_or(ExitCode::Internal, |s| s.exit_code(false))))
+    let Some(mut showing) = shown.filter(|showing| showing.taken) else { return Ok(None) };
+    showing.screen.finish();
+    let code = match SqliteJournal::read(&around.state, &chosen.run) {
+        Ok(Recorded { state: Some(state), .. }) => state.exit_code(false),
+        _ => ExitCode::Internal,
+    };
+    Ok(Some(cancelled_code(code)))
+}
+
+/// Shows what another process tells, from where the journal was when it began to tell.
+struct Showing {
+    screen: Screen,
+    seen: u64,
+    /// Whether the other process has taken our request.
+    taken: bool,
+}
+
+impl Showing {
+    fn new(reporter: Box<dyn Reporter + Send>, state: Option<RunState>) -> Self {
+        let seen = state.as_ref().map_or(0, |s| s.seq);
+        Self { screen: Screen::new(reporter, state), seen, taken: false }
+    }
+
+    fn show(&mut self, around: &Surroundings, run: &RunId, event: &Event) {
+        self.taken |= matches!(event.kind, EventKind::CancelRequested { .. });
+        if event.seq > self.seen + 1
+            && let Ok(recorded) = SqliteJournal::read(&around.state, run)
+        {
+            // What came between our look at the journal and the first event that is told.
+            for missed in recorded.events.iter().filter(|e| e.seq > self.seen && e.seq < event.seq) {
+                self.screen.show(missed);
+            }
+        }
+        if event.seq > self.seen {
+            self.screen.show(event);
+            self.seen = event.seq;
+        }
+    }
 }
 
 /// What the records of this machine say; none if they say nothing.

@@ -77,6 +77,11 @@ pub async fn go_on(
     if state.mode == Mode::DryRun {
         return Err(Stop::usage(format!("run {run} was a dry run: there is nothing to resume")));
     }
+    if state.hosts.values().all(|host| host.cancel_requested) {
+        return Err(Stop::refused(format!("run {run} was called off, and is not armed again")).hint(
+            format!("`pipedown cancel {run}` finishes that where it did not succeed; else start a new run"),
+        ));
+    }
     opener.unlock(&recorded.plan.hosts).await;
     let mut options: Options = serde_json::from_value(recorded.options)
         .map_err(|e| Stop::failed(format!("read the options of run {run}: {e}")))?;
