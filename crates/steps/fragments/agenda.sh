@@ -13,7 +13,7 @@ trap '' HUP
 run=$owner_run operator=$owner_operator controller=$owner_controller reason=$owner_reason
 keep=$window
 done_entries=' '
-came_back=0 crowded=0 quiet='' up_since='' drained=0 ready=''
+came_back=0 filled=0 quiet='' up_since='' drained=0 ready=''
 
 # Notes that entry $1 needs no more attention: $2 is what became of it.
 mark() {
@@ -215,6 +215,7 @@ keep_slot() {
 	[ -z "$schedule" ] || return 0
 	usec=$((($1 + 3) * 1000000))
 	printf '%s\n' "$usec" | write "$window/slot" && logind call SetWallMessage sb '' false >/dev/null
+	filled=$clock
 	logind call ScheduleShutdown st "$2" "$usec" >/dev/null || complain 'failed to fill the slot in logind'
 }
 
@@ -303,6 +304,13 @@ stay_up() {
 	on_systemd && limited 30 systemctl daemon-reload
 }
 
+# Whether logind is about to write a nologin of its own over ours: when it is told of a shutdown, and five minutes ahead.
+expects_logind() {
+	case $slot in *' logind '*) ;; *) return 1 ;; esac
+	left=$((${slot%% *} - clock))
+	{ [ "$left" -le 331 ] && [ "$left" -ge 294 ]; } || [ "$clock" -le "$((filled + 3))" ]
+}
+
 # Naps at most 30 s, 1 s when an entry is near, and less in its last two seconds.
 rest() {
 	clock
@@ -325,6 +333,7 @@ rest() {
 	fi ;;
 	esac
 	[ -z "$next" ] || [ "$next" -gt "$clock" ] || return 0
+	[ "$pause" = 0.2 ] || ! expects_logind || pause=1
 	nap "$pause"
 }
 
