@@ -150,11 +150,27 @@ impl StepError {
             Self::Become { hint, .. } | Self::Refused { hint, .. } => Some(hint),
             Self::Start { .. } => Some("log in by hand: the account needs a shell that can run sh"),
             Self::Deadline { .. } => Some("the host may be frozen or out of memory: look at its console"),
+            Self::TimedOut { .. } => {
+                Some("something it asks there hangs (a file system, D-Bus, NSS): look at the host")
+            }
+            Self::Link(_) | Self::Ended { lost: true, .. } => {
+                Some("look at the host and the network to it; what the host has begun it finishes alone")
+            }
+            Self::Ended { lost: false, .. } | Self::Poisoned { .. } => {
+                Some("somebody, or a lack of memory, may have ended our shell: look at the host's log")
+            }
             Self::Ledger { .. } => Some("look at the host's disk: /var may be full or read-only"),
             Self::ToolMissing { tool: "setsid", .. } => {
                 Some("install util-linux (or busybox with setsid) on the host")
             }
-            _ => None,
+            Self::Host { .. } | Self::ReadBack { .. } => {
+                Some("look at the host, and at its system log for lines of pipedown")
+            }
+            Self::ToolMissing { .. } => Some("install coreutils, util-linux, sed, grep and awk, or busybox"),
+            Self::Unread { .. } | Self::Garbled { .. } => {
+                Some("another tool than usual may answer there, or a login file prints: look with ssh")
+            }
+            Self::Unsendable { .. } => None,
         }
     }
 
