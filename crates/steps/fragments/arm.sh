@@ -149,9 +149,12 @@ put_back() {
 	mv "$window/replacing" "$window/armed" && read_owner "$window" && start_agenda >/dev/null 2>&1
 }
 
-# Takes back what this arm has done so far.
+# Takes back what this arm has done so far; a window that its own end has claimed meanwhile is left to it.
 give_up() {
-	[ ! -e "$window/armed" ] || mv "$window/armed" "$window/cancelling"
+	if [ -z "$stage" ] && ! mv "$window/armed" "$window/cancelling" 2>/dev/null; then
+		[ ! -e "$window/firing" ] || ! find_agenda "$window" || fail 'keep the window: it ended at once (firing)'
+		[ -d "$window" ] || fail 'keep the window: it ended at once'
+	fi
 	stop_agenda "$window" || fail "$1, and the agenda (process $pid) does not end"
 	if [ -d "$state/replaced" ]; then
 		restore_schedule "$window"
