@@ -1,1 +1,26 @@
-//! End-to-end tests: one file per scenario.
+//! End-to-end tests: one file per scenario, the built `pipedown` against embedded hosts. Unprivileged, side by side.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "what surprises a test is to end it"
+)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod calling_off;
+mod demo;
+mod dry_run;
+mod interrupt;
+mod many;
+mod offline;
+mod output;
+mod ownership;
+mod require_all;
+mod shipped;
+mod sigkill;
+mod steps;
+mod trust;
+mod window;
