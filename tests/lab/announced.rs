@@ -11,7 +11,7 @@ window = "required"
 
 [[steps]]
 kind = "nologin"
-at = "T-45s"
+at = "T-90s"
 text = "Closed until tomorrow."
 
 [[steps]]
@@ -30,16 +30,12 @@ pub fn in_logind(lab: &Lab) {
     let controller = lab.controller();
     controller.write("announced.toml", PLAYBOOK);
 
-    let window = arm(&controller, "70s");
-    for host in &hosts {
-        lab.wait_until(host, SCHEDULED, secs(20));
-        // logind puts up a nologin of its own when it is told of a shutdown, and forgets both when it starts anew.
-        lab.wait_until(host, OURS, secs(60));
-        lab.refuses(host, "Closed until tomorrow.");
-        lab.sh(host, "systemctl restart systemd-logind");
-        lab.wait_until(host, SCHEDULED, secs(10));
-        lab.wait_until(host, OURS, secs(5));
-    }
+    let window = arm(&controller, "110s");
+    std::thread::scope(|scope| {
+        for host in &hosts {
+            scope.spawn(move || goes_its_own_way(lab, host));
+        }
+    });
     assert!(until(window) > secs(5), "too slow for what this is to show");
     controller.run(&["cancel"]).expect(0).says("3 cancelled");
     sleep_until(window + 6.0);
@@ -58,6 +54,18 @@ pub fn in_logind(lab: &Lab) {
         assert!((0.0..=1.0).contains(&begun), "{host}: the shutdown began at T{begun:+.2} s");
         assert!(gone < 15.0, "{host}: gone at T{gone:+.2} s");
     }
+}
+
+/// logind puts up a nologin of its own when it is told of a shutdown, and may forget both when it starts anew.
+fn goes_its_own_way(lab: &Lab, host: &str) {
+    lab.wait_until(host, SCHEDULED, secs(20));
+    lab.wait_until(host, OURS, secs(40));
+    lab.refuses(host, "Closed until tomorrow.");
+    lab.sh(host, "systemctl restart systemd-logind");
+    // Nothing is due: the agenda looks again within half a minute. What it causes itself it mends at once.
+    lab.wait_until(host, SCHEDULED, secs(35));
+    let forgets = host.starts_with("bullseye");
+    lab.wait_until(host, OURS, if forgets { secs(5) } else { secs(35) });
 }
 
 fn arm(controller: &Controller<'_>, time: &str) -> f64 {

@@ -104,7 +104,8 @@ impl Lab {
             }
         }
         args.extend(hosts.iter().map(|h| h.split('=').next().unwrap()));
-        self.ask(&args);
+        // The first time this takes minutes, and says what it does.
+        assert!(self.command(&args).status().unwrap().success(), "lab {args:?} failed");
     }
 
     /// `tests/lab/lab ARGS`, to be run or watched.
