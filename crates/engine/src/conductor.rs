@@ -107,7 +107,8 @@ pub async fn conduct(
         Work::Begin { supersedes, .. } => supersedes.clone(),
         Work::Resume | Work::Cancel { .. } => None,
     };
-    let parts = Parts { run, plan, options, by, supersedes, opener, clock, controller, proposer };
+    let machines = recorded.as_ref().map(machines_begun).unwrap_or_default();
+    let parts = Parts { run, plan, options, by, supersedes, opener, clock, controller, proposer, machines };
     let context = Arc::new(Context::new(parts));
     let abort = CancellationToken::new();
     let (asks, mut asked) = mpsc::unbounded_channel();
@@ -126,6 +127,16 @@ pub async fn conduct(
     context.proposer.conclude().await;
     drop(context);
     dispatching.await.map_err(|_| EngineError::Ended)
+}
+
+/// The machines that earlier processes of the run have begun with: another name of one of them gets no turn.
+fn machines_begun(recorded: &RunState) -> HashMap<(String, String), HostName> {
+    let left = |host: &HostState| {
+        matches!(host.phase, HostPhase::Waiting | HostPhase::Refused | HostPhase::Unreachable)
+    };
+    let machine = |host: &HostState| Some((host.machine_id.clone()?, host.boot_id.clone()?));
+    let begun = recorded.hosts.iter().filter(|(_, host)| !left(host));
+    begun.filter_map(|(name, host)| Some((machine(host)?, name.clone()))).collect()
 }
 
 async fn listen(

@@ -45,14 +45,17 @@ pub(crate) struct Parts {
     pub(crate) clock: Clock,
     pub(crate) controller: Option<String>,
     pub(crate) proposer: Proposer,
+    /// Machines that earlier processes of the run have begun with, by machine id and boot id.
+    pub(crate) machines: HashMap<(String, String), HostName>,
 }
 
 impl Context {
     pub(crate) fn new(parts: Parts) -> Self {
-        let Parts { run, plan, options, by, supersedes, opener, clock, controller, proposer } = parts;
+        let Parts { run, plan, options, by, supersedes, opener, clock, controller, proposer, machines } =
+            parts;
         let stop = CancellationToken::new();
         let enough = stop.child_token();
-        let (tasks, machines) = (TaskTracker::new(), Mutex::default());
+        let (tasks, machines) = (TaskTracker::new(), Mutex::new(machines));
         Self {
             run,
             plan,

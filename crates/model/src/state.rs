@@ -36,6 +36,8 @@ pub struct HostState {
     pub findings: Vec<Finding>,
     /// The last failure.
     pub error: Option<Failure>,
+    /// Machine id, which clones may share.
+    pub machine_id: Option<String>,
     /// Boot id when armed.
     pub boot_id: Option<String>,
     /// Where root cancels on the host itself.
@@ -55,6 +57,7 @@ impl HostState {
             steps: BTreeMap::new(),
             findings: Vec::new(),
             error: None,
+            machine_id: None,
             boot_id: None,
             cancel_script: None,
             ends_with: None,
@@ -289,6 +292,7 @@ impl HostState {
             EventKind::HostSeen { facts, .. }
                 if !matches!(self.phase, HostPhase::GoingDown | HostPhase::Silent) =>
             {
+                self.machine_id.clone_from(&facts.machine_id);
                 self.boot_id.clone_from(&facts.boot_id);
             }
             EventKind::Found { finding, .. } => self.findings.push(finding.clone()),
