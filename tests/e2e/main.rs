@@ -11,8 +11,10 @@
 mod support;
 
 mod calling_off;
+mod confirm;
 mod demo;
 mod dry_run;
+mod exit_codes;
 mod interrupt;
 mod many;
 mod offline;
