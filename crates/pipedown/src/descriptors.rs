@@ -28,9 +28,9 @@ pub fn at_once(around: &Surroundings, parallel: u16, hosts: usize, held: usize) 
     let Some(limit) = getrlimit(Resource::Nofile).current else { return parallel };
     let fit = fitting(limit, parallel, held);
     if usize::from(fit) < hosts.min(parallel.into()) {
-        let beside = if held > 0 { format!(" beside {held} that are followed") } else { String::new() };
+        let held = if held > 0 { format!(" and {held} hosts stay connected") } else { String::new() };
         around.note(&format!(
-            "note: {fit} hosts at once{beside} instead of {parallel}: this process may open {limit} files (ulimit -n)"
+            "note: --parallel {fit} instead of {parallel}: this process may open {limit} files (ulimit -n){held}"
         ));
     }
     fit
