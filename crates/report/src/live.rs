@@ -15,6 +15,9 @@ use crate::{ReportError, Reporter, Style, relative, summary};
 /// More busy hosts than this are counted, not shown: the view must fit a terminal of 24 lines.
 const ROWS: usize = 12;
 
+/// So many hosts that have not answered are named.
+const NAMED: usize = 4;
+
 /// Shows a run on a terminal; for standard error, and only when that is one.
 pub struct Live {
     screen: MultiProgress,
@@ -91,9 +94,29 @@ impl Live {
         if hidden > 0 {
             parts.push(format!("{hidden} more at work"));
         }
+        parts.extend(self.awaited(state));
         self.message = parts.join(", ");
         self.window = state.window;
         self.overall.set_message(self.message.clone());
+    }
+
+    /// Who has not answered yet: a host that hangs has no events of its own, and is whom everybody waits for.
+    fn awaited(&self, state: &RunState) -> Option<String> {
+        // After these no further host is begun.
+        if state.cancel_requested || state.gate.is_some() {
+            return None;
+        }
+        let rested =
+            self.busy.keys().filter(|h| !self.standings.contains_key(*h)).count() + self.standings.len();
+        match state.hosts.len().saturating_sub(rested) {
+            0 => None,
+            n if n > NAMED => Some(format!("waiting for {n} more")),
+            _ => {
+                let waiting = state.hosts.iter().filter(|(_, h)| matches!(h.phase, HostPhase::Waiting));
+                let names = self.layout.style.fold(waiting.map(|(name, _)| name));
+                Some(format!("waiting for {}", printable(&names)))
+            }
+        }
     }
 
     fn draw_host(&mut self, host: &HostName, event: &Event, state: &RunState) {
@@ -274,6 +297,19 @@ mod tests {
         tell(&mut live, &story);
 
         insta::assert_snapshot!(term.contents());
+    }
+
+    #[test]
+    fn hosts_that_have_not_answered_are_named() {
+        let mut story = Story::begin(Mode::Apply, &["login01", "login02", "login03"]);
+        story.arm("login01");
+        let (term, mut live) = live(24);
+        tell(&mut live, &story);
+        let shown = term.contents();
+        assert!(shown.contains("1 armed, waiting for login02,login03"), "{shown}");
+        story.connect("login02");
+        tell(&mut live, &story);
+        assert!(term.contents().contains("waiting for login03"), "{}", term.contents());
     }
 
     #[test]

@@ -14,6 +14,8 @@ use crate::table::{shorten, table};
 use crate::{AgendaState, StatusRow, Style, WindowState, clock, span};
 
 const TEXT: usize = 40;
+/// The table is wide enough: `pipedown plan` shows the whole text.
+const NEXT_TEXT: usize = 24;
 
 /// Whether hosts that answer the same share a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -115,7 +117,7 @@ fn next(row: &StatusRow, now: DateTime<Utc>, style: &Style) -> String {
         return String::new();
     };
     let text =
-        next.text.as_ref().map(|t| format!(" \"{}\"", shorten(&printable(t), TEXT))).unwrap_or_default();
+        next.text.as_ref().map(|t| format!(" \"{}\"", shorten(&printable(t), NEXT_TEXT))).unwrap_or_default();
     format!("{} {}{text}", clock(next.at, now, style.zone), printable(&next.action))
 }
 
