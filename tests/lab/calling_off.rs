@@ -17,7 +17,7 @@ pub fn early_and_late(lab: &Lab) {
     let hosts = people.collect::<Vec<_>>().into_iter().map(|(host, alice)| (host, alice, lab.snapshot(host)));
     let scene = Scene { lab, hosts: hosts.collect() };
     scene.early();
-    scene.from_elsewhere();
+    scene.elsewhere();
     scene.on_the_host();
     scene.late();
 }
@@ -48,7 +48,7 @@ impl Scene<'_> {
     }
 
     /// Another controller has no record of the run, but the inventory.
-    fn from_elsewhere(&self) {
+    fn elsewhere(&self) {
         let controller = self.lab.controller();
         let (run, promises) = self.arm(&controller, &["--in", "30m"]);
         self.lab.controller().run(&["cancel", "-l", SET]).expect(0).says("4 cancelled");

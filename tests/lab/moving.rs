@@ -1,7 +1,7 @@
 //! A window is moved, and two windows want the same hosts.
 
 use crate::feed::Watched;
-use crate::harness::{Lab, Snapshot, secs, sleep_until};
+use crate::harness::{Lab, Snapshot, run_id, secs, sleep_until};
 use crate::promise::Promise;
 
 const SET: &str = "bullseye04,bookworm04,trixie04,sysv04";
@@ -59,4 +59,27 @@ pub fn postponed_and_contested(lab: &Lab) {
             lab.sh(host, &format!("grep -q ^{how} /var/lib/pipedown/ended/{run}"));
         }
     }
+    at_the_same_time(lab, &hosts);
+    for (host, before) in hosts.iter().zip(&before) {
+        let differs = lab.wait_for_snapshot(host, before, secs(20));
+        assert!(differs.is_empty(), "{host}: {differs:#?}");
+    }
+}
+
+/// Two controllers arm the same hosts at the same moment: each host has one owner, and the other one is told.
+fn at_the_same_time(lab: &Lab, hosts: &[&str]) {
+    let controllers = [lab.controller(), lab.controller()];
+    let args = ["run", "graceful-reboot", "-l", SET, "--in", "20m", "--yes", "--json"];
+    let mut runs = controllers.each_ref().map(|controller| controller.start(&args));
+    for run in &mut runs {
+        run.wait(secs(60));
+    }
+    let armed = runs.each_ref().map(|run| run.out.count("\"kind\":\"armed\""));
+    let refused = runs.each_ref().map(|run| run.out.count("\"class\":\"refused\""));
+    assert_eq!(armed.iter().sum::<usize>(), hosts.len(), "armed {armed:?}, refused {refused:?}");
+    assert_eq!(refused.iter().sum::<usize>(), hosts.len(), "armed {armed:?}, refused {refused:?}");
+    for (controller, run) in controllers.iter().zip(&runs) {
+        controller.run(&["cancel", &run_id(&run.out.text())]);
+    }
+    controllers[0].run(&["status", "-l", SET]).expect(0).says("4 none");
 }
