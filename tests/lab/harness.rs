@@ -197,6 +197,12 @@ impl Lab {
             .collect()
     }
 
+    /// Keeps a host from coming back when it reboots.
+    pub fn stay_down(&self, host: &str) {
+        let upper = PathBuf::from(self.ask(&["upper", host]).trim());
+        std::fs::remove_file(upper.with_file_name("power")).unwrap();
+    }
+
     /// Waits until a host is gone, and says when that was.
     pub fn wait_down(&self, host: &str, patience: Duration) -> f64 {
         self.ask(&["wait-down", host, &patience.as_secs().to_string()]).trim().parse().unwrap()
@@ -207,9 +213,14 @@ impl Lab {
         self.ask(&["wait-up", host, &patience.as_secs().to_string(), &boot.to_string()]);
     }
 
+    /// The inventory of all hosts, for root.
+    pub fn inventory(&self) -> String {
+        self.ask(&["inventory"])
+    }
+
     /// A machine from which pipedown is run.
     pub fn controller(&self) -> Controller<'_> {
-        self.controller_with(&self.ask(&["inventory"]))
+        self.controller_with(&self.inventory())
     }
 
     /// A machine from which pipedown is run, with an inventory of its own.

@@ -12,12 +12,17 @@
 )]
 
 mod announced;
+mod broken_hosts;
 mod calling_off;
+mod dry_run;
 mod feed;
+mod foreign;
+mod gates;
 mod harness;
 mod moving;
 mod power_cut;
 mod promise;
+mod reboot;
 mod window;
 
 use std::process::ExitCode;
@@ -58,5 +63,42 @@ fn main() -> ExitCode {
         },
         Scenario { name: "power_cut::is_lost", hosts: &["sysv05"], run: power_cut::is_lost },
         Scenario { name: "power_cut::overslept", hosts: &["bookworm08"], run: power_cut::overslept },
+        Scenario {
+            name: "dry_run::changes_nothing",
+            hosts: &["bullseye20", "bookworm20", "trixie20", "sysv20"],
+            run: dry_run::changes_nothing,
+        },
+        Scenario {
+            name: "foreign::comes_back",
+            hosts: &["bullseye21", "bookworm21", "trixie21", "sysv21"],
+            run: foreign::comes_back,
+        },
+        Scenario {
+            name: "reboot::followed",
+            hosts: &["bullseye22", "bookworm22", "trixie22", "sysv22"],
+            run: reboot::followed,
+        },
+        Scenario {
+            name: "reboot::cancelled_by_those_shut_out",
+            hosts: &["bookworm23", "trixie23"],
+            run: reboot::cancelled_by_those_shut_out,
+        },
+        Scenario { name: "gates::lockout", hosts: &["bookworm24"], run: gates::lockout },
+        Scenario { name: "gates::zone", hosts: &["trixie24=Asia/Tokyo"], run: gates::zone },
+        Scenario {
+            name: "broken_hosts::one_report",
+            hosts: &[
+                "bookworm25",
+                "bookworm26",
+                "bookworm27",
+                "bookworm28",
+                "bookworm29",
+                "bookworm30",
+                "trixie25",
+                "trixie26",
+                "sysv25",
+            ],
+            run: broken_hosts::one_report,
+        },
     ])
 }

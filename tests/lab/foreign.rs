@@ -1,0 +1,53 @@
+//! What others have put on a host: a shutdown that is scheduled, and an admin's nologin.
+
+use crate::harness::{Lab, Snapshot, secs};
+
+const SET: &str = "bullseye21,bookworm21,trixie21,sysv21";
+const SWAP: &str = "echo 'disk swap until five' >/run/nologin; chmod 640 /run/nologin; ";
+
+/// Refused and left alone; taken over with `--replace`; put back by `cancel`.
+pub fn comes_back(lab: &Lab) {
+    let hosts: Vec<&str> = SET.split(',').collect();
+    for host in &hosts {
+        let schedule = match *host {
+            "sysv21" => "setsid shutdown -h +30 disks are being moved </dev/null >/dev/null 2>&1 & sleep 1",
+            "bullseye21" => "shutdown -r +30 2>/dev/null",
+            _ => "shutdown -h +30 2>/dev/null",
+        };
+        lab.sh(host, &format!("{SWAP}{schedule}"));
+    }
+    let before: Vec<Snapshot> = hosts.iter().map(|h| lab.snapshot(h)).collect();
+    let as_before = || {
+        for (host, before) in hosts.iter().zip(&before) {
+            let mut differs =
+                lab.wait_for_snapshot(host, before, secs(if *host == "sysv21" { 3 } else { 20 }));
+            // The same shutdown is another process.
+            differs.retain(|line| !line.contains(" /run/shutdown.pid "));
+            assert!(differs.is_empty(), "{host}: {differs:#?}");
+            let nologin = lab.sh(host, "stat -c %a:%U:%s /run/nologin; cat /run/nologin");
+            assert_eq!(nologin, "640:root:21\ndisk swap until five\n", "{host}");
+        }
+    };
+
+    let controller = lab.controller();
+    let arm = ["run", "graceful-shutdown", "-l", SET, "--in", "4m", "--yes"];
+    let refused = controller.run(&arm).expect(5).says("4 refused");
+    println!("{}", refused.err);
+    let refused =
+        refused.says("foreign nologin: somebody else has put /run/nologin there: \"disk swap until five\"");
+    let refused = refused.says("foreign schedule: somebody else has scheduled a poweroff for ");
+    let refused = refused.says("foreign schedule: somebody else has scheduled a reboot for ");
+    refused.says("(shutdown process ").says("--replace supersedes it, and cancel puts it back");
+    as_before();
+
+    let replaced = controller.run(&[&arm[..], &["--replace"]].concat()).expect(0).says("4 armed");
+    replaced.says("warning");
+    controller.run(&["status", "-l", SET]).expect(0).says("4 armed");
+    for host in &hosts {
+        lab.wait_until(host, "grep -q 'about to be powered off' /run/nologin", secs(10));
+        lab.sh(host, "test ! -e /run/systemd/shutdown/scheduled && ! pgrep -x shutdown");
+    }
+    let cancelled = controller.run(&["cancel"]).expect(0).says("4 cancelled");
+    cancelled.says("restored the shutdown that was scheduled").says("restored /run/nologin");
+    as_before();
+}
