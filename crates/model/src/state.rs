@@ -81,6 +81,8 @@ impl HostState {
             }
             HostPhase::Refused => class(ExitCode::Stopped),
             HostPhase::Unreachable | HostPhase::StillArmed => class(ExitCode::Unreachable),
+            // Not the host's fault: the journal could not be written, for example.
+            HostPhase::Failed { .. } if class(ExitCode::Failed) == ExitCode::Internal => ExitCode::Internal,
             HostPhase::Failed { .. }
             | HostPhase::Undoing
             | HostPhase::Working { .. }

@@ -92,6 +92,13 @@ impl Fleet {
 
 impl Drop for Fleet {
     fn drop(&mut self) {
+        self.cut_power();
+    }
+}
+
+impl Fleet {
+    /// Ends everything that runs there, as a power cut would.
+    pub fn cut_power(&self) {
         for pid in self.processes() {
             let _ = std::process::Command::new("kill")
                 .args(["-KILL", &pid.to_string()])
