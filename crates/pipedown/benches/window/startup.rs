@@ -11,34 +11,47 @@ const TIMES: usize = 50;
 /// What may be waited for without noticing.
 const GOAL: Duration = Duration::from_millis(15);
 
+/// What a command took.
+struct Taken {
+    fastest: Duration,
+    median: Duration,
+    slowest: Duration,
+}
+
 /// Measures `--help` and its like, against the smallest program there is and against ssh.
 pub fn measure() -> Result<(), Failure> {
-    let mut table = Table::new(&["command", "median", "slowest", "goal"]);
-    for (args, goals) in [
-        (["--help"].as_slice(), true),
-        (&["--version"], true),
-        (&["run", "--help"], true),
-        (&["playbooks"], true),
-    ] {
-        let (middle, worst) = timed(PIPEDOWN, args)?;
-        let met = if goals { goal(middle.as_secs_f64(), GOAL.as_secs_f64()) } else { "" };
-        let shown = format!("pipedown {}", args.join(" "));
-        table.row([shown.into(), ms(middle).into(), ms(worst).into(), format!("15 ms: {met}").into()]);
+    let mut table = Table::new(&["command", "fastest", "median", "slowest", "goal"]);
+    let mut row = |command: &str, taken: &Taken, goal: &str| {
+        let Taken { fastest, median, slowest } = taken;
+        table.row([
+            command.into(),
+            ms(*fastest).into(),
+            ms(*median).into(),
+            ms(*slowest).into(),
+            goal.into(),
+        ]);
+    };
+    for args in [["--help"].as_slice(), &["--version"]] {
+        let taken = timed(PIPEDOWN, args)?;
+        let met = format!("15 ms: {}", goal(taken.median.as_secs_f64(), GOAL.as_secs_f64()));
+        row(&format!("pipedown {}", args.join(" ")), &taken, &met);
     }
-    for (program, args) in [("true", [].as_slice()), ("ssh", &["-V"])] {
+    for (program, shown, args) in [
+        (PIPEDOWN, "pipedown run --help", ["run", "--help"].as_slice()),
+        (PIPEDOWN, "pipedown playbooks", &["playbooks"]),
+        ("true", "true", &[]),
+        ("ssh", "ssh -V", &["-V"]),
+    ] {
         match timed(program, args) {
-            Ok((middle, worst)) => {
-                let shown = format!("{program} {}", args.join(" "));
-                table.row([shown.into(), ms(middle).into(), ms(worst).into(), "".into()]);
-            }
-            Err(_) => rows::talk(&format!("{program}: not installed")),
+            Ok(taken) => row(shown, &taken, ""),
+            Err(error) => rows::talk(&format!("{shown}: not measured: {error}")),
         }
     }
     table.print(&format!("Start-up ({TIMES} times)"));
     Ok(())
 }
 
-fn timed(program: &str, args: &[&str]) -> Result<(Duration, Duration), Failure> {
+fn timed(program: &str, args: &[&str]) -> Result<Taken, Failure> {
     let mut took = Vec::with_capacity(TIMES);
     for _ in 0..TIMES {
         let begun = Instant::now();
@@ -49,6 +62,11 @@ fn timed(program: &str, args: &[&str]) -> Result<(Duration, Duration), Failure> 
             return Err(format!("{program} {} fails", args.join(" ")).into());
         }
     }
-    let worst = took.iter().max().copied().unwrap_or_default();
-    Ok((median(took).unwrap_or_default(), worst))
+    took.sort();
+    let at = |end: Option<&Duration>| end.copied().unwrap_or_default();
+    Ok(Taken {
+        fastest: at(took.first()),
+        slowest: at(took.last()),
+        median: median(took).unwrap_or_default(),
+    })
 }
