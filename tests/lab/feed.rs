@@ -1,6 +1,5 @@
 //! What a process prints, as it arrives, and processes whose output is watched.
 
-use std::fmt::Write as _;
 use std::io::{Read, Write};
 use std::os::fd::OwnedFd;
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -63,12 +62,6 @@ impl Feed {
     /// How often a text has arrived.
     pub fn count(&self, what: &str) -> usize {
         find(&self.seen.lock().unwrap().bytes, what).count()
-    }
-
-    /// When each occurrence of a text was complete.
-    pub fn arrivals(&self, what: &str) -> Vec<f64> {
-        let seen = self.seen.lock().unwrap();
-        find(&seen.bytes, what).map(|end| seen.arrival(end)).collect()
     }
 
     /// Waits until a text has arrived, and says when.
@@ -159,23 +152,10 @@ impl Watched {
         rustix::process::kill_process(pid, signal).unwrap();
     }
 
-    /// Ends it with SIGKILL, and sees it dead.
-    pub fn kill(&mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
-    }
-
     /// Waits until it has ended.
     pub fn wait(&mut self, patience: Duration) -> ExitStatus {
         self.out.wait_for_end(patience);
         self.child.wait().unwrap()
-    }
-
-    /// Both streams, for messages.
-    pub fn transcript(&self) -> String {
-        let mut text = self.out.text();
-        let _ = write!(text, "{}", self.err.text());
-        text
     }
 }
 

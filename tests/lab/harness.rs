@@ -36,15 +36,15 @@ pub fn sleep_until(at: f64) {
 }
 
 /// Runs scenarios side by side, whatever the number of processors: most of what they do is waiting.
-pub fn main(scenarios: Vec<Scenario>) -> ExitCode {
+pub fn main(scenarios: &'static [Scenario]) -> ExitCode {
     let mut args = Arguments::from_args();
-    let chosen = |s: &Scenario| {
+    let chosen = |s: &&Scenario| {
         args.filter
             .as_ref()
             .is_none_or(|f| if args.exact { s.name == f } else { s.name.contains(f.as_str()) })
             && !args.skip.iter().any(|skip| s.name.contains(skip.as_str()))
     };
-    let scenarios: Vec<Scenario> = scenarios.into_iter().filter(chosen).collect();
+    let scenarios: Vec<&'static Scenario> = scenarios.iter().filter(chosen).collect();
     let root = rustix::process::geteuid().is_root();
     let wanted = root && std::env::var_os("PIPEDOWN_LAB").is_some_and(|v| v == "1");
     if args.list || scenarios.is_empty() || !wanted {
@@ -272,11 +272,6 @@ impl Controller<'_> {
         Watched::start(self.command(args))
     }
 
-    /// Starts pipedown on a terminal.
-    pub fn start_on_terminal(&self, args: &[&str]) -> Watched {
-        Watched::start_on_terminal(self.command(args))
-    }
-
     /// Runs pipedown to its end.
     pub fn run(&self, args: &[&str]) -> Ran {
         let output = self.command(args).output().unwrap();
@@ -337,12 +332,6 @@ impl Snapshot {
         let gone = self.0.iter().filter(|l| !later.0.contains(l)).map(|l| format!("- {l}"));
         let new = later.0.iter().filter(|l| !self.0.contains(l)).map(|l| format!("+ {l}"));
         gone.chain(new.filter(|l| !is_tombstone(l))).collect()
-    }
-
-    /// The same facts without those that a test expects to differ.
-    #[must_use]
-    pub fn without(self, expected: impl Fn(&str) -> bool) -> Self {
-        Self(self.0.into_iter().filter(|l| !expected(l)).collect())
     }
 }
 

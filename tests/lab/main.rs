@@ -29,76 +29,78 @@ use std::process::ExitCode;
 
 use harness::Scenario;
 
+const SCENARIOS: &[Scenario] = &[
+    Scenario {
+        name: "window::six_minutes",
+        hosts: &["bullseye02", "bookworm02", "trixie02", "sysv02"],
+        run: window::six_minutes,
+    },
+    Scenario {
+        name: "calling_off::early_and_late",
+        hosts: &["bullseye03", "bookworm03", "trixie03", "sysv03"],
+        run: calling_off::early_and_late,
+    },
+    Scenario {
+        name: "calling_off::photo_finish",
+        hosts: &["bullseye07", "bookworm07", "trixie07", "sysv07"],
+        run: calling_off::photo_finish,
+    },
+    Scenario {
+        name: "announced::in_logind",
+        hosts: &["bullseye06", "bookworm06", "trixie06"],
+        run: announced::in_logind,
+    },
+    Scenario {
+        name: "moving::postponed_and_contested",
+        hosts: &["bullseye04", "bookworm04", "trixie04", "sysv04"],
+        run: moving::postponed_and_contested,
+    },
+    Scenario {
+        name: "power_cut::comes_back",
+        hosts: &["bullseye05", "bookworm05", "trixie05"],
+        run: power_cut::comes_back,
+    },
+    Scenario { name: "power_cut::is_lost", hosts: &["sysv05"], run: power_cut::is_lost },
+    Scenario { name: "power_cut::overslept", hosts: &["bookworm08"], run: power_cut::overslept },
+    Scenario {
+        name: "dry_run::changes_nothing",
+        hosts: &["bullseye20", "bookworm20", "trixie20", "sysv20"],
+        run: dry_run::changes_nothing,
+    },
+    Scenario {
+        name: "foreign::comes_back",
+        hosts: &["bullseye21", "bookworm21", "trixie21", "sysv21"],
+        run: foreign::comes_back,
+    },
+    Scenario {
+        name: "reboot::followed",
+        hosts: &["bullseye22", "bookworm22", "trixie22", "sysv22"],
+        run: reboot::followed,
+    },
+    Scenario {
+        name: "reboot::cancelled_by_those_shut_out",
+        hosts: &["bookworm23", "trixie23"],
+        run: reboot::cancelled_by_those_shut_out,
+    },
+    Scenario { name: "gates::lockout", hosts: &["bookworm24"], run: gates::lockout },
+    Scenario { name: "gates::zone", hosts: &["trixie24=Asia/Tokyo"], run: gates::zone },
+    Scenario {
+        name: "broken_hosts::one_report",
+        hosts: &[
+            "bookworm25",
+            "bookworm26",
+            "bookworm27",
+            "bookworm28",
+            "bookworm29",
+            "bookworm30",
+            "trixie25",
+            "trixie26",
+            "sysv25",
+        ],
+        run: broken_hosts::one_report,
+    },
+];
+
 fn main() -> ExitCode {
-    harness::main(vec![
-        Scenario {
-            name: "window::six_minutes",
-            hosts: &["bullseye02", "bookworm02", "trixie02", "sysv02"],
-            run: window::six_minutes,
-        },
-        Scenario {
-            name: "calling_off::early_and_late",
-            hosts: &["bullseye03", "bookworm03", "trixie03", "sysv03"],
-            run: calling_off::early_and_late,
-        },
-        Scenario {
-            name: "calling_off::photo_finish",
-            hosts: &["bullseye07", "bookworm07", "trixie07", "sysv07"],
-            run: calling_off::photo_finish,
-        },
-        Scenario {
-            name: "announced::in_logind",
-            hosts: &["bullseye06", "bookworm06", "trixie06"],
-            run: announced::in_logind,
-        },
-        Scenario {
-            name: "moving::postponed_and_contested",
-            hosts: &["bullseye04", "bookworm04", "trixie04", "sysv04"],
-            run: moving::postponed_and_contested,
-        },
-        Scenario {
-            name: "power_cut::comes_back",
-            hosts: &["bullseye05", "bookworm05", "trixie05"],
-            run: power_cut::comes_back,
-        },
-        Scenario { name: "power_cut::is_lost", hosts: &["sysv05"], run: power_cut::is_lost },
-        Scenario { name: "power_cut::overslept", hosts: &["bookworm08"], run: power_cut::overslept },
-        Scenario {
-            name: "dry_run::changes_nothing",
-            hosts: &["bullseye20", "bookworm20", "trixie20", "sysv20"],
-            run: dry_run::changes_nothing,
-        },
-        Scenario {
-            name: "foreign::comes_back",
-            hosts: &["bullseye21", "bookworm21", "trixie21", "sysv21"],
-            run: foreign::comes_back,
-        },
-        Scenario {
-            name: "reboot::followed",
-            hosts: &["bullseye22", "bookworm22", "trixie22", "sysv22"],
-            run: reboot::followed,
-        },
-        Scenario {
-            name: "reboot::cancelled_by_those_shut_out",
-            hosts: &["bookworm23", "trixie23"],
-            run: reboot::cancelled_by_those_shut_out,
-        },
-        Scenario { name: "gates::lockout", hosts: &["bookworm24"], run: gates::lockout },
-        Scenario { name: "gates::zone", hosts: &["trixie24=Asia/Tokyo"], run: gates::zone },
-        Scenario {
-            name: "broken_hosts::one_report",
-            hosts: &[
-                "bookworm25",
-                "bookworm26",
-                "bookworm27",
-                "bookworm28",
-                "bookworm29",
-                "bookworm30",
-                "trixie25",
-                "trixie26",
-                "sysv25",
-            ],
-            run: broken_hosts::one_report,
-        },
-    ])
+    harness::main(SCENARIOS)
 }
