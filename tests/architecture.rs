@@ -1,5 +1,7 @@
 //! Asserts the edges between the rooms, the size of files, and who may use russh.
 
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "what surprises a test is to end it")]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::Command;

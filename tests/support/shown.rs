@@ -10,7 +10,7 @@ pub fn shown(controller: &Controller, text: &str) -> String {
 
 /// A day ahead, as `--at` takes it.
 pub fn day(days: u64) -> String {
-    let then = std::time::SystemTime::now() + std::time::Duration::from_hours(days * 24);
+    let then = std::time::SystemTime::now() + std::time::Duration::from_secs(days * 86_400);
     chrono::DateTime::<chrono::Utc>::from(then).format("%Y-%m-%d").to_string()
 }
 
