@@ -17,7 +17,8 @@ finish() {
 
 leave() {
 	unlock
-	rmdir "$state/ended" "$state" 2>/dev/null
+	# An agenda that fires at this moment is about to leave its tombstone.
+	[ -d "$window" ] || rmdir "$state/ended" "$state" 2>/dev/null
 }
 
 # There is no window: says what is known of the run, and keeps it from being armed later.

@@ -125,7 +125,7 @@ lock() {
 	find_boot
 	find_started $$
 	holder=$1:$$:$started:$boot
-	tries=$(($2 * 10))
+	tries=$(($2 * 10)) refusals=0
 	while :; do
 		find_lock
 		if [ -z "$held" ]; then
@@ -139,8 +139,13 @@ lock() {
 					return 0
 				fi
 				unlock
+			elif [ ! -d "$state" ]; then
+				# Whoever had the lock has just tidied up.
+				mkdir -p "$state" || return 2
 			elif [ ! -L "$state/lock.$((top + 1))" ]; then
-				return 2
+				# Released in between, or nothing can be made here.
+				refusals=$((refusals + 1))
+				[ "$refusals" -lt 3 ] || return 2
 			fi
 		fi
 		[ "$tries" -gt 0 ] || return 1
