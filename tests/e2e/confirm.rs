@@ -38,7 +38,7 @@ async fn the_count_is_confirmed() {
     let line = "run graceful-shutdown --all --in 1h";
     let (screen, code) = answered(&place, line, "[y/N]", "n\n").await;
     assert_eq!(code, 5, "{screen}");
-    assert!(screen.contains("2 host(s) login[01-02]") && screen.contains("nothing was changed"), "{screen}");
+    assert!(screen.contains("2 hosts, login[01-02]") && screen.contains("nothing was changed"), "{screen}");
     assert!(!place.is_armed(1) && place.controller.runs().is_empty());
     let (screen, code) = answered(&place, line, "[y/N]", "y\n").await;
     assert_eq!(code, 0, "{screen}");

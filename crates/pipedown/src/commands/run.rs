@@ -91,7 +91,8 @@ pub fn consent(around: &Surroundings, plan: &Plan, mut options: Options, yes: bo
     let hosts = plan.hosts.len();
     let set = &options.host_set;
     let when = plan.window.map(|t| format!(", window {}", pipedown_plan::show_instant(t, around.zone)));
-    let what = format!("{} on {hosts} host(s) {set}{}", plan.playbook.name, when.unwrap_or_default());
+    let hosts = if hosts == 1 { "1 host".to_owned() } else { format!("{hosts} hosts") };
+    let what = format!("{} on {hosts}, {set}{}", plan.playbook.name, when.unwrap_or_default());
     if !yes {
         if !terminal::can_ask() {
             return Err(

@@ -45,7 +45,7 @@ impl Catalog {
     /// When there is none of that name, or it is not valid.
     pub fn find(&self, name: &str) -> Result<Found, PlanError> {
         if name.contains('/') || name.ends_with(".toml") {
-            let path = self.current.join(name);
+            let path = self.current.join(name).components().collect::<PathBuf>();
             let notices = files::exposed(&path, self.uid)
                 .map(|why| Notice(format!("{} can be changed by others: {why}", path.display())))
                 .into_iter()
