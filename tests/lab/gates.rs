@@ -5,7 +5,7 @@ use crate::harness::{Lab, secs};
 /// Without a second way in, nobody is to shut their own login out unawares.
 pub fn lockout(lab: &Lab) {
     let host = "bookworm24";
-    lab.sh(host, "echo 'PermitRootLogin no' >/etc/ssh/sshd_config.d/root.conf && systemctl reload ssh");
+    lab.sh(host, "echo 'PermitRootLogin no' >/etc/ssh/sshd_config.d/00-root.conf && systemctl reload ssh");
     let before = lab.snapshot(host);
     let inventory = lab.inventory().replace("user = \"root\"", "user = \"deploy\"\nbecome = \"sudo\"");
     let controller = lab.controller_with(&inventory);

@@ -56,7 +56,7 @@ pub fn cancelled_by_those_shut_out(lab: &Lab) {
     }
     controller.run(&[&["status"][..], &password].concat()).expect(3).says("no new logins.").says("nologin");
     let cancelled = controller.run(&["cancel", "--reason", "not today"]).expect(0);
-    cancelled.says("cancels with the connections that it holds").says("2 cancelled");
+    cancelled.says("with the connections that it holds").says("2 cancelled");
     assert_eq!(run.wait(secs(20)).code(), Some(6), "{}", run.err.text());
     for ((user, host), before) in logins.iter().zip(&before) {
         lab.ask(&["ssh", &format!("{user}@{host}"), "true"]);
