@@ -51,3 +51,17 @@ async fn an_admins_nologin_stands_and_comes_back() {
     assert_eq!(std::fs::read_to_string(&nologin).unwrap(), "disk swap until 5pm\n");
     assert_eq!(nologin.metadata().unwrap().permissions().mode() & 0o777, 0o640);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_names_for_one_machine_are_done_once_and_reported() {
+    let place = Place::new(1).await;
+    let ctl = &place.controller;
+    let addr = place.host(1).addrs()[0];
+    let alias = format!("[hosts.alias]\naddress = \"{}\"\nport = {}\n", addr.ip(), addr.port());
+    ctl.write("inventory.toml", &(place.inventory() + &alias));
+    let said = ctl.run("run graceful-shutdown --all --in 10m --yes --parallel 1").await.code(5);
+    assert!(said.err.contains("is the same machine as login01"), "{}", said.err);
+    assert!(said.err.contains("1 armed") && said.err.contains("1 refused"), "{}", said.err);
+    ctl.run("cancel").await.code(0);
+    assert!(!place.is_armed(1));
+}
