@@ -13,10 +13,10 @@ pub mod runs;
 pub mod show;
 pub mod status;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use pipedown_engine::{Recorded, SqliteJournal};
-use pipedown_model::{HostName, HostPlan, Plan, PlaybookSource, RunId, TimeSource};
+use pipedown_model::{HostName, HostPhase, HostPlan, Plan, PlaybookSource, RunId, TimeSource};
 use pipedown_plan::Inventory;
 use serde::Serialize;
 
@@ -35,17 +35,27 @@ fn json_lines<T: Serialize>(rows: &[T]) -> Result<String, Stop> {
     Ok(text)
 }
 
-/// The runs recorded here because of which some host may still go down, newest first.
+/// The runs recorded here because of which some host may still go down, newest first. A host has one window: what
+/// a newer run has armed there, an older one has not.
 fn active_runs(around: &Surroundings) -> Result<Vec<(RunId, Recorded)>, Stop> {
     let now = Surroundings::now();
     let mut active = Vec::new();
+    let mut taken: BTreeSet<HostName> = BTreeSet::new();
     for run in around.state.runs()? {
-        match SqliteJournal::read(&around.state, &run) {
-            Ok(recorded) if recorded.state.as_ref().is_some_and(|s| s.is_active(now)) => {
-                active.push((run, recorded))
+        let recorded = match SqliteJournal::read(&around.state, &run) {
+            Ok(recorded) => recorded,
+            Err(e) => {
+                terminal::say(&format!("note: failed to {e}"));
+                continue;
             }
-            Ok(_) => {}
-            Err(e) => terminal::say(&format!("note: failed to {e}")),
+        };
+        let Some(state) = recorded.state.as_ref().filter(|state| state.is_active(now)) else { continue };
+        let may_fire = || state.hosts.iter().filter(|(_, host)| host.phase.may_still_fire());
+        let counts = may_fire().any(|(name, _)| !taken.contains(name));
+        let armed = may_fire().filter(|(_, host)| matches!(host.phase, HostPhase::Armed { .. }));
+        taken.extend(armed.map(|(name, _)| name.clone()));
+        if counts {
+            active.push((run, recorded));
         }
     }
     Ok(active)
