@@ -119,6 +119,8 @@ pub struct Dispatcher {
     shown: u64,
     sent: u64,
     defect: Option<String>,
+    /// Whether the journal's thread lives.
+    writing: bool,
 }
 
 /// What a dispatcher leaves behind.
@@ -165,6 +167,7 @@ impl Dispatcher {
             shown: sent,
             sent,
             defect: None,
+            writing: true,
         };
         Ok((dispatcher, Proposer(proposer)))
     }
@@ -174,7 +177,10 @@ impl Dispatcher {
         loop {
             tokio::select! {
                 biased;
-                Some(written) = self.written.recv() => self.on_written(&written),
+                written = self.written.recv(), if self.writing => match written {
+                    Some(written) => self.on_written(&written),
+                    None => self.on_dead_writer(),
+                },
                 proposal = self.proposals.recv() => match proposal {
                     Some(proposal) => self.on_proposal(proposal),
                     None => break,
@@ -229,6 +235,16 @@ impl Dispatcher {
         if let Some(events) = &self.events {
             let _ = events.send(event);
         }
+        if !self.writing {
+            self.on_dead_writer();
+        }
+    }
+
+    /// Nobody may wait for an answer that cannot come.
+    fn on_dead_writer(&mut self) {
+        self.writing = false;
+        let error = "the journal's thread has ended".to_owned();
+        self.on_written(&Written::NotDurable { up_to: self.sent, error });
     }
 
     fn settle(&mut self, asked: Option<oneshot::Sender<Result<(), EngineError>>>) {
@@ -278,3 +294,6 @@ impl Dispatcher {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

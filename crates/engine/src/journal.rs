@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use pipedown_model::{Event, Plan, RunId, RunState};
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, params};
 
 use crate::{EngineError, StateDir, StorageKind};
@@ -79,7 +80,9 @@ impl SqliteJournal {
             let put = "INSERT INTO about (key, value) VALUES (?1, ?2)";
             transaction.execute(put, params!["plan", plan])?;
             transaction.execute(put, params!["options", options.to_string()])?;
-            transaction.commit()
+            transaction.commit()?;
+            // Whatever becomes of the -wal file: the plan is what `cancel` needs.
+            connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
         };
         keep(&mut journal.connection).map_err(|e| database("write", &path, e))?;
         Ok(journal)
@@ -152,18 +155,31 @@ fn load(path: &Path) -> rusqlite::Result<(String, String, Vec<String>)> {
     Ok((about("plan")?, about("options")?, lines))
 }
 
-/// Read-only where that works. A WAL database whose `-shm` file cannot be made (full disk, read-only folder) is read
-/// as an immutable file: what was checkpointed is better than nothing.
+/// Read-only where that works. A WAL database whose `-shm` file cannot be made (full disk) is read with its index in
+/// memory while nobody else has it open; one that cannot be written at all, as an immutable file: what was checkpointed
+/// is better than nothing.
 fn open_reader(path: &Path) -> rusqlite::Result<Connection> {
-    let flags =
-        OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI;
-    let connection = Connection::open_with_flags(path, flags)?;
+    let flags = OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI;
+    let read_only = flags | OpenFlags::SQLITE_OPEN_READ_ONLY;
+    let connection = Connection::open_with_flags(path, read_only)?;
     connection.busy_timeout(std::time::Duration::from_secs(5))?;
-    if connection.query_row("SELECT count(*) FROM about", [], |_| Ok(())).is_ok() {
+    if is_readable(&connection) {
         return Ok(connection);
     }
+    drop(connection);
+    if let Ok(alone) = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_READ_WRITE) {
+        alone.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+        alone.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
+        if is_readable(&alone) {
+            return Ok(alone);
+        }
+    }
     let escaped: String = path.to_string_lossy().replace('%', "%25").replace('?', "%3f").replace('#', "%23");
-    Connection::open_with_flags(format!("file:{escaped}?immutable=1"), flags)
+    Connection::open_with_flags(format!("file:{escaped}?immutable=1"), read_only)
+}
+
+fn is_readable(connection: &Connection) -> bool {
+    connection.query_row("SELECT count(*) FROM about", [], |_| Ok(())).is_ok()
 }
 
 fn database(act: &'static str, path: &Path, source: rusqlite::Error) -> EngineError {
@@ -188,18 +204,4 @@ impl Journal for SqliteJournal {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn rollback_mode_is_used_where_wal_is_unsafe() {
-        let dir = tempfile::tempdir().unwrap();
-        for (kind, mode) in [(StorageKind::Local, "wal"), (StorageKind::Network, "delete")] {
-            let path = dir.path().join(mode);
-            let journal = SqliteJournal::open_as(&path, kind).unwrap();
-            let used: String =
-                journal.connection.query_row("PRAGMA journal_mode", [], |row| row.get(0)).unwrap();
-            assert_eq!(used, mode);
-        }
-    }
-}
+mod tests;

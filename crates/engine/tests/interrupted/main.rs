@@ -13,3 +13,4 @@ mod kill_matrix;
 mod operator;
 mod process;
 mod record;
+mod socket;

@@ -226,9 +226,9 @@ proptest! {
                 Ok(()) => taken.push(next),
                 Err(_) => prop_assert_eq!(&state, &before),
             }
-            let written = serde_json::to_string(&state).unwrap();
-            prop_assert_eq!(&serde_json::from_str::<RunState>(&written).unwrap(), &state);
         }
+        let written = serde_json::to_string(&state).unwrap();
+        prop_assert_eq!(&serde_json::from_str::<RunState>(&written).unwrap(), &state);
         prop_assert_eq!(RunState::replay(&taken).unwrap().unwrap(), state);
     }
 }
