@@ -55,6 +55,14 @@ impl Screen {
         }
     }
 
+    /// Shows how the run stands when another process may still go on with it.
+    pub fn conclude(&mut self) {
+        if let Some(state) = &mut self.state {
+            state.verdict.get_or_insert(state.conclude());
+        }
+        self.finish();
+    }
+
     /// Shows the end.
     pub fn finish(&mut self) {
         if let Some(state) = &self.state {

@@ -207,7 +207,7 @@ async fn through_controller(around: &Surroundings, chosen: &Chosen) -> Result<Op
         }
     }
     let Some(mut showing) = shown.filter(|showing| showing.taken) else { return Ok(None) };
-    showing.screen.finish();
+    showing.screen.conclude();
     let code = match SqliteJournal::read(&around.state, &chosen.run) {
         Ok(Recorded { state: Some(state), .. }) => state.exit_code(false),
         _ => ExitCode::Internal,
