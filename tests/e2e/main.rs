@@ -25,5 +25,6 @@ mod require_all;
 mod shipped;
 mod sigkill;
 mod steps;
+mod storage;
 mod trust;
 mod window;
