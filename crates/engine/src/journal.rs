@@ -167,9 +167,10 @@ fn open_reader(path: &Path) -> rusqlite::Result<Connection> {
         return Ok(connection);
     }
     drop(connection);
-    if let Ok(alone) = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_READ_WRITE) {
+    // This VFS keeps the index in memory, and reads only if nobody else has the file open.
+    let read_write = flags | OpenFlags::SQLITE_OPEN_READ_WRITE;
+    if let Ok(alone) = Connection::open_with_flags_and_vfs(path, read_write, c"unix-excl") {
         alone.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
-        alone.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
         if is_readable(&alone) {
             return Ok(alone);
         }
