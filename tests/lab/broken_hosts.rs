@@ -81,7 +81,9 @@ pub fn one_report(lab: &Lab) {
     set_link(lab, LINK_CUT, "up");
     controller.run(&["cancel"]).expect(0).says("4 cancelled");
     for (host, before) in alive.iter().zip(&before) {
-        let differs = lab.wait_for_snapshot(host, before, secs(30));
+        let mut differs = lab.wait_for_snapshot(host, before, secs(if *host == RUN_FULL { 5 } else { 30 }));
+        // PAM had no room there either.
+        differs.retain(|line| !line.contains(" /run/motd.dynamic.new "));
         assert!(differs.is_empty(), "{host}: {differs:#?}");
     }
 }
