@@ -21,13 +21,17 @@ leave() {
 	[ -d "$window" ] || rmdir "$state/ended" "$state" 2>/dev/null
 }
 
-# There is no window: says what is known of the run, and keeps it from being armed later.
+# There is no window: says what is known of the run, and keeps it from being armed later. From T until the host is down
+# there is /run/pipedown instead.
 nothing() {
+	line=
+	[ ! -r "$state/ended/$run" ] || read -r line <"$state/ended/$run"
+	case $run,$line in
+	any,* | *,fired*) [ ! -d "$R/run/pipedown" ] || finish firing 3 ;;
+	esac
 	remove_unit reload
 	[ "$run" != any ] || finish nothing 0
-	if [ -r "$state/ended/$run" ] && read -r line <"$state/ended/$run"; then
-		finish "ended $line" 0
-	fi
+	[ -z "$line" ] || finish "ended $line" 0
 	tombstone "$run" cancelled || printf 'failed to leave a tombstone: a later resume could arm the run again\n'
 	finish nothing 0
 }

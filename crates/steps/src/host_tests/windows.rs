@@ -74,6 +74,9 @@ async fn at_its_time_the_host_goes_down_and_keeps_nothing_that_could_fire_again(
         assert_eq!(place.read("etc/motd"), "welcome to testhost\n");
         assert_eq!(place.read("run/nologin"), "No logins: maintenance.\n");
         assert!(!place.root().join("var/lib/pipedown/window").exists());
+        assert_eq!(place.cancel_run(&run).await.result, CancelResult::Firing);
+        // A boot begins with an empty /run.
+        std::fs::remove_dir_all(place.root().join("run/pipedown")).unwrap();
         assert!(matches!(place.cancel_run(&run).await.result, CancelResult::Ended(_)));
     }
 }
