@@ -2,8 +2,8 @@
 
 use chrono::{DateTime, Utc};
 use pipedown_model::{
-    ControllerMode, Effect, Event, EventKind, Failure, Finding, FindingCode, HostName, HostPhase, LocalWhen,
-    Mode, Outcome, RolledBackBy, RunState, SessionClass, Severity, SkipReason, StepId, Verdict,
+    ControllerMode, Effect, Event, EventKind, ExitCode, Failure, Finding, FindingCode, HostName, HostPhase,
+    LocalWhen, Mode, Outcome, RolledBackBy, RunState, SessionClass, Severity, SkipReason, StepId, Verdict,
 };
 
 use crate::style::{Tone, count, ending};
@@ -229,6 +229,9 @@ fn lost(phase: Option<&HostPhase>, during: Option<&StepId>, effect: Effect, erro
     let during = during.map(|s| format!(" during {s}")).unwrap_or_default();
     let text = failed(error);
     match (phase, effect) {
+        (Some(HostPhase::Unreachable), _) if error.class.exit_code() == ExitCode::Failed => {
+            (PROBLEM, Tone::Bad, "failed", text)
+        }
         (Some(HostPhase::Unreachable), _) => (PROBLEM, Tone::Bad, "unreachable", text),
         (Some(HostPhase::Armed { .. }), _) => {
             (PROBLEM, Tone::Caution, "link lost", format!("stays armed; {text}"))

@@ -140,7 +140,7 @@ fn of_failure(standing: Standing, text: String, error: &Failure) -> Problem {
         error.class,
         FailureClass::HostKeyUnknown | FailureClass::HostKeyChanged | FailureClass::HostKeyRevoked
     );
-    let section = if key && standing == Standing::Unreachable {
+    let section = if key && standing == Standing::Failed {
         Section::HostKeys
     } else {
         Section::Standing(standing)

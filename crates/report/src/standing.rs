@@ -1,6 +1,6 @@
 //! Where a host stands at the end, in the words of the report.
 
-use pipedown_model::{Effect, HostPhase, HostState, Mode, Outcome, StepRecord};
+use pipedown_model::{Effect, ExitCode, HostPhase, HostState, Mode, Outcome, StepRecord};
 
 use crate::style::Tone;
 
@@ -36,6 +36,8 @@ impl Standing {
             HostPhase::Failed { effect: Effect::None } => Self::Failed,
             HostPhase::TakenBack if host.cancel_requested => Self::Cancelled,
             HostPhase::TakenBack => Self::TakenBack,
+            // A host that answered, and did not let us in or do anything, was reached.
+            HostPhase::Unreachable if host.exit_code() == ExitCode::Failed => Self::Failed,
             HostPhase::Unreachable => Self::Unreachable,
             HostPhase::Refused => Self::Refused,
             HostPhase::Ready | HostPhase::Done if mode == Mode::DryRun => {
