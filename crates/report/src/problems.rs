@@ -140,11 +140,8 @@ fn of_failure(standing: Standing, text: String, error: &Failure) -> Problem {
         error.class,
         FailureClass::HostKeyUnknown | FailureClass::HostKeyChanged | FailureClass::HostKeyRevoked
     );
-    let section = if key && standing == Standing::Failed {
-        Section::HostKeys
-    } else {
-        Section::Standing(standing)
-    };
+    let section =
+        if key && standing == Standing::Failed { Section::HostKeys } else { Section::Standing(standing) };
     Problem { section, text, hint: error.hint.clone() }
 }
 
