@@ -50,7 +50,7 @@ impl Scene<'_> {
     /// Another controller has no record of the run, but the inventory.
     fn elsewhere(&self) {
         let controller = self.lab.controller();
-        let (run, promises) = self.arm(&controller, &["--in", "30m"]);
+        let (run, promises) = self.arm(&controller, &["--in", "35m"]);
         self.lab.controller().run(&["cancel", "-l", SET]).expect(0).says("4 cancelled");
         self.is_over(&promises, &run);
         // The first one finds out that it is over.
@@ -61,7 +61,7 @@ impl Scene<'_> {
     /// Root on a host needs no controller.
     fn on_the_host(&self) {
         let controller = self.lab.controller();
-        let (run, promises) = self.arm(&controller, &["--in", "30m"]);
+        let (run, promises) = self.arm(&controller, &["--in", "40m"]);
         for (host, ..) in &self.hosts {
             let said = self.lab.ask(&["ssh", host, "sh /var/lib/pipedown/window/cancel"]);
             assert!(said.contains("result cancelled"), "{host}: {said}");
