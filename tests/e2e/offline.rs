@@ -40,7 +40,7 @@ async fn a_plan_file_is_what_was_reviewed() {
         .says("w.plan");
     let first = ctl.run("plan w.plan").await.code(0);
     // What the plan is made of may be gone: it holds everything.
-    std::fs::remove_file(ctl.work().join("inventory.toml")).unwrap();
+    std::fs::remove_file(ctl.here().join("inventory.toml")).unwrap();
     let again = ctl.run("plan w.plan").await.code(0);
     assert_eq!(first.out, again.out);
     assert!(first.out.contains(&format!("{day} 18:00")), "{}", first.out);
@@ -117,13 +117,13 @@ async fn a_wrong_file_is_named_with_its_line_and_key() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_inventory_that_others_can_write_is_skipped() {
     let ctl = controller();
-    let mode = |mode| std::fs::set_permissions(ctl.work(), std::fs::Permissions::from_mode(mode)).unwrap();
+    let mode = |mode| std::fs::set_permissions(ctl.here(), std::fs::Permissions::from_mode(mode)).unwrap();
     mode(0o777);
-    ctl.run("hosts").await.code(65).says("work is writable by everybody");
+    ctl.run("hosts").await.code(65).says("here is writable by everybody");
     // Named, it is taken, with a warning.
     ctl.run("hosts -i inventory.toml").await.code(0).says("note: ");
     let mut named = ctl.command("hosts --count");
-    let named = named.env("PIPEDOWN_INVENTORY", ctl.work().join("inventory.toml")).output().await.unwrap();
+    let named = named.env("PIPEDOWN_INVENTORY", ctl.here().join("inventory.toml")).output().await.unwrap();
     assert_eq!(String::from_utf8(named.stdout).unwrap(), "5\n");
     mode(0o755);
     let said = ctl.run("hosts --fold").await.code(0).says("inventory: ");

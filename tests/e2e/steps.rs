@@ -117,7 +117,7 @@ text = "closed"
     };
     ctl.write("p.toml", &playbook(r#"echo "before $1 $PIPEDOWN_RUN" >> log"#));
     ctl.run("run ./p.toml --all --in 1h --yes").await.code(0);
-    let log = std::fs::read_to_string(ctl.work().join("log")).unwrap();
+    let log = std::fs::read_to_string(ctl.here().join("log")).unwrap();
     assert_eq!(log, format!("before login[01-02] {}\nafter\n", ctl.only_run()));
     ctl.run("cancel").await.code(0);
 
@@ -125,7 +125,7 @@ text = "closed"
     let said = ctl.run("run ./p.toml --all --in 1h --yes").await.code(5);
     assert!(said.err.contains("the scheduler said no") && said.err.contains("2 untouched"), "{}", said.err);
     assert!(!place.is_armed(1));
-    assert_eq!(std::fs::read_to_string(ctl.work().join("log")).unwrap().matches("after").count(), 1);
+    assert_eq!(std::fs::read_to_string(ctl.here().join("log")).unwrap().matches("after").count(), 1);
 }
 
 const DRAIN: &str = r#"

@@ -10,7 +10,7 @@ use crate::support::{Place, assert_shown};
 async fn one_report_for_all_keys_that_are_not_trusted() {
     let place = Place::new(4).await;
     let ctl = &place.controller;
-    let other = KeyPair::load_or_generate(&ctl.work().join("other")).unwrap();
+    let other = KeyPair::load_or_generate(&ctl.here().join("other")).unwrap();
     let line = |n: usize, key: &str| format!("[127.0.0.1]:{} {key}\n", place.host(n).addrs()[0].port());
     let known = [
         line(1, place.host(1).host_key()),

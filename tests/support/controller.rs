@@ -52,7 +52,7 @@ pub struct Controller {
 impl Controller {
     pub fn new() -> Self {
         let dir = tempfile::Builder::new().prefix("pipedown-e2e.").tempdir().unwrap();
-        for folder in ["home", "work"] {
+        for folder in ["home", "here"] {
             let path = dir.path().join(folder);
             std::fs::create_dir(&path).unwrap();
             std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
@@ -61,8 +61,8 @@ impl Controller {
     }
 
     /// The current folder of its commands.
-    pub fn work(&self) -> PathBuf {
-        self.dir.path().join("work")
+    pub fn here(&self) -> PathBuf {
+        self.dir.path().join("here")
     }
 
     /// Everything that it has.
@@ -73,7 +73,7 @@ impl Controller {
     /// Writes a file in the current folder.
     pub fn write(&self, name: &str, text: &str) -> PathBuf {
         use std::io::Write;
-        let path = self.work().join(name);
+        let path = self.here().join(name);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::File::create(&path).unwrap().write_all(text.as_bytes()).unwrap();
         path
@@ -82,7 +82,7 @@ impl Controller {
     /// A command with a clean environment; the line is split as a shell would.
     pub fn command(&self, line: &str) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_pipedown"));
-        command.args(shlex::split(line).unwrap()).current_dir(self.work()).env_clear();
+        command.args(shlex::split(line).unwrap()).current_dir(self.here()).env_clear();
         command.env("PATH", "/usr/bin:/bin").env("HOME", self.dir().join("home"));
         command.env("TZ", "UTC").env("USER", "ops").env("TERM", "xterm");
         command

@@ -51,8 +51,13 @@ async fn no_new_change_starts_and_cancel_works() {
     // It is true, so it is shown, though not recorded.
     assert!(matches!(shown.last(), Some(EventKind::RunFinished { verdict: Verdict::HostsFailed })));
     // A transaction is kept as a whole or not at all: what came in one group with that line is not there either.
-    let kept = disk.events().len();
+    let numbers: Vec<u64> = disk.events().iter().map(|event| event.seq).collect();
+    let kept = numbers.len();
+    assert_eq!(numbers, (1..=kept as u64).collect::<Vec<_>>());
+    // The first host was armed by then, and whatever a host was touched for is there.
     assert!(kept < usize::try_from(n).unwrap(), "{kept} of {n}");
+    let intent = |kind: &EventKind| kind.is_intent() && kind.host() != Some(&fleet.names()[2]);
+    assert_eq!(disk.kinds().iter().filter(|kind| intent(kind)).count(), 3);
 
     let cancel = Work::Cancel { hosts: Vec::new(), reason: String::new(), until: now() };
     let ended = process.start(cancel, Fault::Full(n)).end().await.unwrap();
