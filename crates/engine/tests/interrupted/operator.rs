@@ -7,11 +7,12 @@ use pipedown_model::{Effect, EventKind, ExitCode, FindingCode, Gate, HostPhase, 
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
-use crate::host::{Draft, Fleet, Local, now, options, run_id, write};
+use crate::host::{Draft, Fleet, Local, now, options, write};
 use crate::process::{LONG, Process, Running};
 use crate::record::{Disk, Fault};
 
-const HOLD: &str = "until [ -e \"$PIPEDOWN_ROOT/tmp/go-on\" ]; do sleep 0.05; done";
+const HOLD: &str =
+    ": >\"$PIPEDOWN_ROOT/tmp/holding\"; until [ -e \"$PIPEDOWN_ROOT/tmp/go-on\" ]; do sleep 0.05; done";
 
 fn process(fleet: &Fleet, plan: Draft) -> Process {
     Process { plan: plan.plan(fleet), options: options(), opener: Local::new(fleet), disk: Disk::default() }
@@ -53,9 +54,10 @@ fn gates(disk: &Disk) -> Vec<(Gate, String)> {
 async fn holding(fleet: &Fleet, process: &Process, host: usize) -> Running {
     let mut running = process.start(apply(), Fault::None);
     shows(&mut running, |kind| matches!(kind, EventKind::StepStarted { .. })).await;
-    let ledger = fleet.folder(&fleet.names()[host]).join("var/lib/pipedown/ledger").join(run_id().as_str());
+    // The step's own word: the ledger is begun before it.
+    let mark = fleet.folder(&fleet.names()[host]).join("tmp/holding");
     let begun = async {
-        while !ledger.exists() {
+        while !mark.exists() {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
