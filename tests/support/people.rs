@@ -18,8 +18,8 @@ impl Person {
     pub async fn enter(fleet: &Fleet, host: &RunningHost, user: &str) -> Self {
         let addr = host.addrs()[0];
         let mut target = Target::new(host.name(), addr.ip().to_string(), addr.port(), user);
-        target.identities = vec![fleet.identity()];
-        target.known_hosts = vec![fleet.known_hosts()];
+        target.login.identities = vec![fleet.identity()];
+        target.trust.user_files = Some(vec![fleet.known_hosts()]);
         let connection = Connector::new(Settings::default(), None).connect(&target).await.unwrap();
         let shell = connection.terminal("xterm", 80, 24).await.unwrap();
         Self { connection, shell, seen: String::new() }

@@ -59,8 +59,8 @@ impl SshOpener {
 fn target(host: &HostPlan) -> Target {
     let to = &host.target;
     let mut target = Target::new(host.host.as_str(), &to.address, to.port, &to.user);
-    target.identities.clone_from(&to.identity_files);
-    target.known_hosts.clone_from(&to.known_hosts);
+    target.login.identities.clone_from(&to.identity_files);
+    target.trust.user_files = Some(to.known_hosts.clone()).filter(|files| !files.is_empty());
     target
 }
 

@@ -20,7 +20,7 @@ use crate::dial::{dial, timed_out};
 use crate::error::{ConnectError, Phase};
 use crate::host_key::HostKey;
 use crate::identity::Secrets;
-use crate::key_ring::{Identities, KeyRing};
+use crate::key_ring::{Identities, KeyRing, agent_socket};
 use crate::known_hosts::{KnownHost, KnownHosts};
 use crate::stream::{KillSwitch, KillableStream};
 use crate::target::{Settings, Target, Warning};
@@ -141,10 +141,10 @@ impl Connector {
     }
 
     async fn known_hosts(&self, target: &Target) -> Arc<KnownHosts> {
-        let files = match target.known_hosts.as_slice() {
-            [] => self.0.settings.default_known_hosts.clone(),
-            files => files.to_vec(),
-        };
+        let settings = &self.0.settings;
+        let user = target.trust.user_files.as_ref().unwrap_or(&settings.default_known_hosts);
+        let global = target.trust.global_files.as_ref().unwrap_or(&settings.default_global_known_hosts);
+        let files: Vec<PathBuf> = user.iter().chain(global).cloned().collect();
         let cell = {
             let mut cells = self.0.known_hosts.lock().unwrap_or_else(PoisonError::into_inner);
             Arc::clone(cells.entry(files.clone()).or_default())
@@ -215,7 +215,7 @@ impl Connector {
         if usable.is_empty() {
             return Err(denied(Vec::new(), Vec::new(), String::new()));
         }
-        let login = log_in(&mut session.handle, &target.user, &usable, settings.agent_socket.as_deref());
+        let login = log_in(&mut session.handle, &target.user, &usable, agent_socket(target, settings));
         let login = timeout(settings.deadlines.auth, login)
             .await
             .map_err(|_| timed_out(target, Phase::Auth, settings.deadlines.auth))?;

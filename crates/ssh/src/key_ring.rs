@@ -15,6 +15,7 @@ use tokio::time::timeout;
 use zeroize::Zeroizing;
 
 use crate::identity::{Identity, KeyFile, Secrets, decrypt, read_key_file};
+use crate::options::Agent;
 use crate::target::{Settings, Target, Warning};
 
 /// How long the agent may take to list its keys.
@@ -78,18 +79,18 @@ impl KeyRing {
     /// What to offer to a target, in this order: the identities it names, the agent's, then the default files. A
     /// default file that needs a passphrase is asked for only when there is nothing else to offer.
     pub(crate) async fn identities(&self, target: &Target, settings: &Settings) -> Identities {
-        let agent: &[Identity] = match settings.agent_socket.as_deref().filter(|_| target.use_agent) {
+        let agent: &[Identity] = match agent_socket(target, settings) {
             Some(socket) => self.agent.get_or_init(|| self.list_agent(socket)).await,
             None => &[],
         };
         let mut found = Identities::default();
-        for file in &target.identities {
+        for file in &target.login.identities {
             self.add_file(file, Wish::Named, agent, &mut found).await;
         }
         for identity in agent {
             add(identity.clone(), &mut found.usable);
         }
-        if target.identities.is_empty() {
+        if target.login.identities.is_empty() {
             for file in &settings.default_identities {
                 self.add_file(file, Wish::Default, agent, &mut found).await;
             }
@@ -193,6 +194,15 @@ async fn ask(
         decrypt(&text, &passphrase).map(|key| Identity::File { file, key })
     });
     asked.await.unwrap_or_else(|_| Err("the question was stopped".to_owned()))
+}
+
+/// The socket of the agent that a target uses.
+pub(crate) fn agent_socket<'a>(target: &'a Target, settings: &'a Settings) -> Option<&'a Path> {
+    match &target.login.agent {
+        Agent::Default => settings.agent_socket.as_deref(),
+        Agent::None => None,
+        Agent::Socket(socket) => Some(socket),
+    }
 }
 
 /// Connects to the agent.

@@ -41,6 +41,7 @@ mod host_key;
 mod identity;
 mod key_ring;
 mod known_hosts;
+mod options;
 mod stream;
 mod target;
 
@@ -54,4 +55,8 @@ pub use exec::{Chunk, Exec, ExecOutput, ExecStdin};
 pub use host_key::{HostKey, HostKeyProblem, HostKeyRefusal, Place};
 pub use identity::Secrets;
 pub use known_hosts::{KnownHost, KnownHosts, Verdict};
+pub use options::{
+    AddressFamily, Agent, AlgorithmOptions, DnsTrust, LinkOptions, LoginOptions, Route, TrustOptions,
+    UnknownHost,
+};
 pub use target::{Deadlines, Settings, Target, Warning};

@@ -4,6 +4,8 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::options::{AlgorithmOptions, LinkOptions, LoginOptions, TrustOptions};
+
 /// A host to log in to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Target {
@@ -16,12 +18,14 @@ pub struct Target {
     pub port: u16,
     /// The user to log in as.
     pub user: String,
-    /// Private key files to offer first, in this order. Empty means [`Settings::default_identities`].
-    pub identities: Vec<PathBuf>,
-    /// Whether keys held by the agent ([`Settings::agent_socket`]) are offered as well.
-    pub use_agent: bool,
-    /// known_hosts files. Empty means [`Settings::default_known_hosts`].
-    pub known_hosts: Vec<PathBuf>,
+    /// Who we are to the host.
+    pub login: LoginOptions,
+    /// Who vouches for its key.
+    pub trust: TrustOptions,
+    /// What is offered in the key exchange.
+    pub algorithms: AlgorithmOptions,
+    /// The link itself.
+    pub link: LinkOptions,
 }
 
 impl Target {
@@ -37,9 +41,10 @@ impl Target {
             address: address.into(),
             port,
             user: user.into(),
-            identities: Vec::new(),
-            use_agent: true,
-            known_hosts: Vec::new(),
+            login: LoginOptions::default(),
+            trust: TrustOptions::default(),
+            algorithms: AlgorithmOptions::default(),
+            link: LinkOptions::default(),
         }
     }
 }
@@ -94,8 +99,10 @@ pub struct Settings {
     pub agent_socket: Option<PathBuf>,
     /// The identities of targets that name none.
     pub default_identities: Vec<PathBuf>,
-    /// The known_hosts files of targets that name none.
+    /// The user's known_hosts files, for targets that name none.
     pub default_known_hosts: Vec<PathBuf>,
+    /// The machine's known_hosts files, for targets that name none.
+    pub default_global_known_hosts: Vec<PathBuf>,
 }
 
 impl Settings {
@@ -108,10 +115,10 @@ impl Settings {
                 .iter()
                 .map(|name| ssh.join(name))
                 .collect(),
-            default_known_hosts: vec![
-                ssh.join("known_hosts"),
-                ssh.join("known_hosts2"),
+            default_known_hosts: vec![ssh.join("known_hosts"), ssh.join("known_hosts2")],
+            default_global_known_hosts: vec![
                 PathBuf::from("/etc/ssh/ssh_known_hosts"),
+                PathBuf::from("/etc/ssh/ssh_known_hosts2"),
             ],
             ..Self::default()
         }
@@ -129,6 +136,7 @@ impl Default for Settings {
             agent_socket: None,
             default_identities: Vec::new(),
             default_known_hosts: Vec::new(),
+            default_global_known_hosts: Vec::new(),
         }
     }
 }

@@ -10,13 +10,13 @@ mod trust;
 
 use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use russh::keys::key::safe_rng;
 use russh::keys::ssh_key::{Algorithm, LineEnding, PrivateKey};
 
-use crate::{Chunk, ExecOutput};
+use crate::{Agent, Chunk, ExecOutput, Target};
 
 /// Everything a command said, and how it ended.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -50,6 +50,19 @@ fn write_file(path: &Path, text: &str, mode: u32) {
 
 fn write_key(path: &Path, key: &PrivateKey, mode: u32) {
     write_file(path, &key.to_openssh(LineEnding::LF).unwrap(), mode);
+}
+
+/// The target with other key files.
+fn with_keys(target: &Target, keys: &[PathBuf]) -> Target {
+    let mut target = target.clone();
+    target.login.identities = keys.to_vec();
+    target
+}
+
+/// The target with this agent.
+fn with_agent(mut target: Target, agent: Agent) -> Target {
+    target.login.agent = agent;
+    target
 }
 
 /// Waits for something that happens elsewhere and announces itself to nobody.

@@ -128,8 +128,8 @@ impl Story<'_> {
     async fn connect(&self, host: &RunningHost, user: &str) -> Result<Connection, Stop> {
         let addr = host.addrs().first().ok_or_else(|| Stop::failed("find the host's address"))?;
         let mut target = Target::new(host.name(), addr.ip().to_string(), addr.port(), user);
-        target.identities = vec![self.fleet.identity()];
-        target.known_hosts = vec![self.fleet.known_hosts()];
+        target.login.identities = vec![self.fleet.identity()];
+        target.trust.user_files = Some(vec![self.fleet.known_hosts()]);
         let connector = Connector::new(Settings::default(), None);
         connector.connect(&target).await.map_err(|e| Stop::failed(e.to_string()))
     }

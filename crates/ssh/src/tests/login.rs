@@ -10,7 +10,7 @@ use russh::keys::ssh_key::{Algorithm, EcdsaCurve, PrivateKey};
 use zeroize::Zeroizing;
 
 use super::sshd::{Sshd, connector, settings, user};
-use super::{eventually, new_key, write_file, write_key};
+use super::{eventually, new_key, with_agent, with_keys, write_file, write_key};
 use crate::{ConnectError, Connector, FailureClass, Secrets, Settings, Target};
 
 /// Knows one passphrase and counts how often it was asked for.
@@ -28,7 +28,7 @@ impl Secrets for Known {
 fn offering(sshd: &Sshd, name: &str, key: &PrivateKey, mode: u32) -> Target {
     let file = sshd.dir.path().join(name);
     write_key(&file, key, mode);
-    Target { identities: vec![file], ..sshd.target() }
+    with_keys(&sshd.target(), &[file])
 }
 
 /// An error without what differs from run to run.
@@ -53,7 +53,7 @@ async fn rsa_and_ecdsa_identities_log_in() {
         assert!(made.unwrap().success());
         let public = std::fs::read_to_string(file.with_extension("pub")).unwrap();
         write_file(&sshd.dir.path().join("authorized_keys"), &public, 0o644);
-        let target = Target { identities: vec![file.clone()], ..sshd.target() };
+        let target = with_keys(&sshd.target(), std::slice::from_ref(&file));
         let connection = connector().connect(&target).await.unwrap();
         assert_eq!(connection.identity(), file.display().to_string());
     }
@@ -95,7 +95,7 @@ async fn a_wrong_key_is_denied_with_all_that_was_tried() {
     let Some(sshd) = Sshd::start("").await else { return };
     sshd.knows_host_key();
     let mut target = offering(&sshd, "wrong", &new_key(Algorithm::Ed25519), 0o600);
-    target.identities.push(sshd.dir.path().join("absent"));
+    target.login.identities.push(sshd.dir.path().join("absent"));
     let error = connector().connect(&target).await.unwrap_err();
     insta::assert_snapshot!(stable(&error.to_string(), &sshd), @"log in to testhost as USER: denied; tried DIR/wrong; not usable: DIR/absent (does not exist); the server offers publickey");
     insta::assert_snapshot!(stable(&error.hint(), &sshd), @"check that one of these keys is in USER's authorized_keys, and AllowUsers; the server's log tells why");
@@ -107,7 +107,10 @@ async fn too_many_keys_are_called_that() {
     let Some(sshd) = Sshd::start("MaxAuthTries 1").await else { return };
     sshd.knows_host_key();
     let mut target = offering(&sshd, "wrong1", &new_key(Algorithm::Ed25519), 0o600);
-    target.identities.extend(offering(&sshd, "wrong2", &new_key(Algorithm::Ed25519), 0o600).identities);
+    target
+        .login
+        .identities
+        .extend(offering(&sshd, "wrong2", &new_key(Algorithm::Ed25519), 0o600).login.identities);
     let error = connector().connect(&target).await.unwrap_err();
     assert!(matches!(error, ConnectError::AuthDenied { .. }), "{error}");
     assert!(error.hint().contains("MaxAuthTries"), "{}", error.hint());
@@ -159,7 +162,7 @@ async fn default_identities_are_used_and_a_locked_one_is_not_asked_for_in_vain()
     let secrets = Arc::new(Known::default());
     let asker: Arc<dyn Secrets> = secrets.clone();
     let connector = Connector::new(settings, Some(asker));
-    let target = Target { identities: Vec::new(), ..sshd.target() };
+    let target = with_keys(&sshd.target(), &[]);
     let connection = connector.connect(&target).await.unwrap();
     assert!(connection.identity().ends_with("id_ecdsa"));
     assert_eq!(secrets.0.load(Ordering::SeqCst), 0);
@@ -170,7 +173,7 @@ async fn without_any_identity_the_hint_tells_where_to_name_one() {
     let Some(sshd) = Sshd::start("").await else { return };
     sshd.knows_host_key();
     let settings = Settings { default_identities: vec![sshd.dir.path().join("id_none")], ..settings() };
-    let target = Target { identities: Vec::new(), ..sshd.target() };
+    let target = with_keys(&sshd.target(), &[]);
     let error = Connector::new(settings, None).connect(&target).await.unwrap_err();
     insta::assert_snapshot!(stable(&error.to_string(), &sshd), @"log in to testhost as USER: no identity to offer");
     insta::assert_snapshot!(error.hint(), @"name an identity file in the inventory, or load a key into the agent (ssh-add)");
@@ -200,15 +203,18 @@ async fn the_agent_signs_also_for_a_locked_file() {
     let key = new_key(Algorithm::Ed25519);
     sshd.authorize(&key);
     let plain = offering(&sshd, "plain", &key, 0o600);
-    let added =
-        Command::new("ssh-add").arg("-q").args(&plain.identities).env("SSH_AUTH_SOCK", &socket).status();
+    let added = Command::new("ssh-add")
+        .arg("-q")
+        .args(&plain.login.identities)
+        .env("SSH_AUTH_SOCK", &socket)
+        .status();
     assert!(added.unwrap().success());
     let connector = Connector::new(Settings { agent_socket: Some(socket), ..settings() }, None);
-    let from_agent = Target { identities: Vec::new(), use_agent: true, ..sshd.target() };
+    let from_agent = with_agent(with_keys(&sshd.target(), &[]), crate::Agent::Default);
     let connection = connector.connect(&from_agent).await.unwrap();
     assert!(connection.identity().starts_with("agent key"), "{}", connection.identity());
     let locked = offering(&sshd, "locked", &key.encrypt(&mut safe_rng(), "unknown").unwrap(), 0o600);
-    let for_file = connector.connect(&Target { use_agent: true, ..locked }).await.unwrap();
+    let for_file = connector.connect(&with_agent(locked, crate::Agent::Default)).await.unwrap();
     assert!(for_file.identity().starts_with("agent key"), "{}", for_file.identity());
     drop(agent);
 }

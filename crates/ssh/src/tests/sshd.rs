@@ -13,7 +13,7 @@ use tokio::process::Command;
 use tokio::task::JoinSet;
 
 use super::{new_key, write_file, write_key};
-use crate::{Connector, Deadlines, Settings, Target};
+use crate::{Agent, Connector, Deadlines, LoginOptions, Settings, Target, TrustOptions};
 
 const SSHD: &str = "/usr/sbin/sshd";
 
@@ -79,9 +79,15 @@ impl Sshd {
     /// A target with the accepted identity, no agent, and a known_hosts file of its own.
     pub(super) fn target(&self) -> Target {
         Target {
-            identities: vec![self.dir.path().join("id")],
-            use_agent: false,
-            known_hosts: vec![self.dir.path().join("known_hosts")],
+            login: LoginOptions {
+                identities: vec![self.dir.path().join("id")],
+                agent: Agent::None,
+                ..LoginOptions::default()
+            },
+            trust: TrustOptions {
+                user_files: Some(vec![self.dir.path().join("known_hosts")]),
+                ..TrustOptions::default()
+            },
             ..Target::new("testhost", "127.0.0.1", self.address.port(), user())
         }
     }

@@ -16,8 +16,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::{Builder, Handle, Runtime};
 
 use super::sshd::public;
-use super::{eventually, new_key, write_file, write_key};
-use crate::{ConnectError, Connector, Deadlines, FailureClass, Phase, Settings, Target};
+use super::{eventually, new_key, with_agent, with_keys, write_file, write_key};
+use crate::{Agent, ConnectError, Connector, Deadlines, FailureClass, Phase, Settings, Target};
 
 /// How many connects are abandoned at once.
 const CONNECTS: usize = 20;
@@ -91,7 +91,7 @@ impl Staller {
     }
 
     pub(super) fn target(&self) -> Target {
-        Target { use_agent: false, ..Target::new("stalled", "127.0.0.1", self.address.port(), "nobody") }
+        with_agent(Target::new("stalled", "127.0.0.1", self.address.port(), "nobody"), Agent::None)
     }
 
     /// What the server has counted.
@@ -211,7 +211,9 @@ pub(super) fn known_target(staller: &Staller, host_key: &PrivateKey, dir: &Path)
     let (known, identity) = (dir.join("known_hosts"), dir.join("id"));
     write_file(&known, &format!("stalled {}\n", public(host_key)), 0o644);
     write_key(&identity, &new_key(Algorithm::Ed25519), 0o600);
-    Target { identities: vec![identity], known_hosts: vec![known], ..staller.target() }
+    let mut target = with_keys(&staller.target(), &[identity]);
+    target.trust.user_files = Some(vec![known]);
+    target
 }
 
 #[tokio::test]
