@@ -210,11 +210,13 @@ impl RunningServer {
         self.service.set_faults(faults);
     }
 
-    /// Stops gracefully: accepts no more, ends sessions (SIGHUP), disconnects.
+    /// Stops gracefully: accepts no more, ends sessions (SIGHUP, SIGTERM), disconnects.
     pub async fn stop(self) {
         self.close_listeners().await;
         self.say_goodbye("the server is stopping").await;
         self.service.commands.signal_all(rustix::process::Signal::HUP);
+        // What runs here is deaf to a hangup if this process is: nohup(1) is inherited.
+        self.service.commands.signal_all(rustix::process::Signal::TERM);
     }
 
     /// Stops the hard way: drops every connection and kills the process group of every session.
