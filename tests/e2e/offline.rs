@@ -176,7 +176,7 @@ async fn every_command_explains_itself() {
         .filter_map(|l| l.strip_prefix("  ")?.split(' ').next().map(str::to_owned))
         .filter(|name| !name.is_empty() && name != "help")
         .collect();
-    assert_eq!(commands.len(), 12, "{commands:?}");
+    assert!(commands.len() >= 12, "{commands:?}");
     for command in commands {
         let help = ctl.run(&format!("{command} --help")).await.code(0).out;
         let usage = help.find("Usage: pipedown").unwrap();

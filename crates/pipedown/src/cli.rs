@@ -92,6 +92,8 @@ pub enum Command {
     Show(commands::show::ShowArgs),
     /// Show the hosts of the inventory, or of a set
     Hosts(commands::hosts::HostsArgs),
+    /// Show, find and keep the keys by which hosts prove who they are
+    Hostkeys(commands::hostkeys::HostkeysArgs),
     /// List the playbooks, or print one
     Playbooks(commands::playbooks::PlaybooksArgs),
     /// Print a completion script for a shell

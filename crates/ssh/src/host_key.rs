@@ -1,10 +1,14 @@
 //! Host keys as facts: type, fingerprint, and why one was refused.
 
+mod listing;
+
 use std::fmt;
 use std::path::PathBuf;
 
 use data_encoding::{BASE64, BASE64_NOPAD};
 use sha2::{Digest, Sha256};
+
+pub use listing::{ListedKey, read_keys};
 
 /// A public key of a host, as the wire and known_hosts carry it.
 #[derive(Clone, PartialEq, Eq, Hash)]

@@ -52,7 +52,7 @@ pub use connection::{Connection, LinkEnd};
 pub use connector::Connector;
 pub use error::{ConnectError, FailureClass, Phase, SshError};
 pub use exec::{Chunk, Exec, ExecOutput, ExecStdin};
-pub use host_key::{HostKey, HostKeyProblem, HostKeyRefusal, Place};
+pub use host_key::{HostKey, HostKeyProblem, HostKeyRefusal, ListedKey, Place, read_keys};
 pub use identity::Secrets;
 pub use known_hosts::{KnownHost, KnownHosts, Verdict};
 pub use options::{
