@@ -24,6 +24,7 @@ use crate::key_ring::{Identities, KeyRing, agent_socket};
 use crate::known_hosts::{KnownHost, KnownHosts};
 use crate::stream::{KillSwitch, KillableStream};
 use crate::target::{Settings, Target, Warning};
+use crate::timeline::Timeline;
 
 /// Messages that russh queues per channel. Each may be up to 256 KiB, so this bounds memory.
 const CHANNEL_BUFFER: usize = 8;
@@ -95,13 +96,29 @@ impl Connector {
     ///
     /// See [`ConnectError`]; [`class`](ConnectError::class) and [`hint`](ConnectError::hint) tell more.
     pub async fn connect(&self, target: &Target) -> Result<Connection, ConnectError> {
+        self.connect_observed(target, &Timeline::default()).await
+    }
+
+    /// As [`connect`](Self::connect); `seen` tells afterwards how far it came and what was seen on the way.
+    ///
+    /// # Errors
+    ///
+    /// As [`connect`](Self::connect).
+    pub async fn connect_observed(
+        &self,
+        target: &Target,
+        seen: &Timeline,
+    ) -> Result<Connection, ConnectError> {
         let known = self.known(target).await;
         let identities = self.0.keys.identities(target, &self.0.settings).await;
-        let tcp = dial(target, &self.0.settings.deadlines).await?;
+        let tcp = dial(target, &self.0.settings.deadlines, seen).await?;
         let addresses = tcp.local_addr().and_then(|local| Ok((local, tcp.peer_addr()?)));
         let (local, peer) = addresses.map_err(|_| dropped(target, Phase::Connect, LinkEnd::Reset))?;
-        let mut session = self.shake_hands(target, tcp, known).await?;
+        seen.connected(Some(local), Some(peer));
+        let mut session = self.shake_hands(target, tcp, known, seen).await?;
+        seen.keyed();
         let identity = self.authenticate(target, &mut session, identities).await?;
+        seen.logged_in();
         let Some(host_key) = session.accepted.get().cloned() else {
             return Err(dropped(target, Phase::KeyExchange, LinkEnd::Closed));
         };
@@ -166,10 +183,11 @@ impl Connector {
         target: &Target,
         tcp: TcpStream,
         known: KnownHost,
+        seen: &Timeline,
     ) -> Result<Session, ConnectError> {
         let deadlines = &self.0.settings.deadlines;
         let config = self.config(&known.types());
-        let (stream, kill) = KillableStream::new(tcp);
+        let (stream, kill) = KillableStream::new(tcp, seen.clone());
         let (sender, ended) = watch::channel(None);
         let accepted = Arc::new(OnceLock::new());
         let banner = Arc::new(Mutex::new(String::new()));

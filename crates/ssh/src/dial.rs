@@ -8,10 +8,16 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::error::{ConnectError, Phase};
 use crate::target::{Deadlines, Target};
+use crate::timeline::Timeline;
 
 /// Resolves the target's address and tries everything it resolves to, in order.
-pub(crate) async fn dial(target: &Target, deadlines: &Deadlines) -> Result<TcpStream, ConnectError> {
+pub(crate) async fn dial(
+    target: &Target,
+    deadlines: &Deadlines,
+    seen: &Timeline,
+) -> Result<TcpStream, ConnectError> {
     let addresses = resolve(target, deadlines).await?;
+    seen.resolved(&addresses);
     let until = Instant::now() + deadlines.connect;
     let mut attempts = Vec::new();
     let mut silent = false;

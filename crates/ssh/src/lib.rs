@@ -42,8 +42,10 @@ mod identity;
 mod key_ring;
 mod known_hosts;
 mod options;
+mod proposal;
 mod stream;
 mod target;
+mod timeline;
 
 #[cfg(test)]
 mod tests;
@@ -59,4 +61,6 @@ pub use options::{
     AddressFamily, Agent, AlgorithmOptions, DnsTrust, LinkOptions, LoginOptions, Route, TrustOptions,
     UnknownHost,
 };
+pub use proposal::{Negotiated, Proposal};
 pub use target::{Deadlines, Settings, Target, Warning};
+pub use timeline::{Observed, Timeline};

@@ -16,6 +16,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
 
+use crate::timeline::Timeline;
+
 /// How much of the beginning is kept for messages.
 const SHOWN: usize = 64;
 /// A server may send other lines before its version line; we look this far for it.
@@ -112,12 +114,13 @@ impl Drop for KillSwitch {
 pub(crate) struct KillableStream {
     tcp: TcpStream,
     shared: Arc<Shared>,
+    seen: Timeline,
 }
 
 impl KillableStream {
-    pub(crate) fn new(tcp: TcpStream) -> (Self, KillSwitch) {
+    pub(crate) fn new(tcp: TcpStream, seen: Timeline) -> (Self, KillSwitch) {
         let shared = Arc::new(Shared::default());
-        (Self { tcp, shared: Arc::clone(&shared) }, KillSwitch(shared))
+        (Self { tcp, shared: Arc::clone(&shared), seen }, KillSwitch(shared))
     }
 
     fn alive(&self) -> io::Result<()> {
@@ -140,6 +143,7 @@ impl AsyncRead for KillableStream {
         let before = buf.filled().len();
         let polled = Pin::new(&mut self.tcp).poll_read(cx, buf);
         if let Some(new) = buf.filled().get(before..).filter(|new| !new.is_empty()) {
+            self.seen.read(new);
             let complete = self.shared.greeting.lock().unwrap_or_else(PoisonError::into_inner).watch(new);
             if complete {
                 self.shared.greeted.notify_waiters();
@@ -153,7 +157,11 @@ impl AsyncWrite for KillableStream {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         self.shared.writer.register(cx.waker());
         self.alive()?;
-        Pin::new(&mut self.tcp).poll_write(cx, buf)
+        let polled = Pin::new(&mut self.tcp).poll_write(cx, buf);
+        if let Poll::Ready(Ok(written)) = &polled {
+            self.seen.wrote(buf.get(..*written).unwrap_or_default());
+        }
+        polled
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -178,7 +186,16 @@ impl AsyncWrite for KillableStream {
     ) -> Poll<io::Result<usize>> {
         self.shared.writer.register(cx.waker());
         self.alive()?;
-        Pin::new(&mut self.tcp).poll_write_vectored(cx, bufs)
+        let polled = Pin::new(&mut self.tcp).poll_write_vectored(cx, bufs);
+        if let Poll::Ready(Ok(written)) = &polled {
+            let mut left = *written;
+            for buf in bufs {
+                let part = buf.get(..left.min(buf.len())).unwrap_or_default();
+                self.seen.wrote(part);
+                left = left.saturating_sub(part.len());
+            }
+        }
+        polled
     }
 }
 

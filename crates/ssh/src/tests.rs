@@ -6,6 +6,7 @@ mod local;
 mod login;
 mod sshd;
 mod stall;
+mod timeline;
 mod trust;
 
 use std::io::Write as _;
