@@ -12,6 +12,7 @@ use russh::keys::{HashAlg, PrivateKeyWithHashAlg};
 use crate::client::Client;
 use crate::identity::Identity;
 use crate::key_ring::agent;
+use crate::trace::note_login;
 
 /// How an attempt to log in ended.
 pub(crate) enum Login {
@@ -34,6 +35,7 @@ pub(crate) async fn log_in(
     let mut methods = Vec::new();
     for identity in identities {
         let name = identity.to_string();
+        note_login("publickey", user, &name);
         match offer(session, user, identity, agent_socket).await {
             Ok(AuthResult::Success) => return Login::In(name),
             Ok(AuthResult::Failure { remaining_methods, partial_success }) => {

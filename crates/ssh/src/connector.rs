@@ -23,6 +23,7 @@ use crate::identity::Secrets;
 use crate::key_ring::{Identities, KeyRing, agent_socket};
 use crate::known_hosts::{KnownHost, KnownHosts};
 use crate::stream::{KillSwitch, KillableStream};
+use crate::trace::Tapped;
 use crate::target::{Settings, Target, Warning};
 use crate::timeline::Timeline;
 
@@ -193,7 +194,8 @@ impl Connector {
         let banner = Arc::new(Mutex::new(String::new()));
         let client =
             Client { known, accepted: Arc::clone(&accepted), banner: Arc::clone(&banner), ended: sender };
-        let connecting = connect_stream(Arc::new(config), stream, client);
+        let tap = self.0.settings.watcher.as_ref().map(|watcher| watcher.opened(&target.name));
+        let connecting = connect_stream(Arc::new(config), Tapped::new(stream, tap), client);
         tokio::pin!(connecting);
         let result = tokio::select! {
             result = &mut connecting => Some(result),

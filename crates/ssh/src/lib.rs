@@ -45,6 +45,7 @@ mod options;
 mod proposal;
 mod stream;
 mod target;
+pub mod trace;
 mod timeline;
 
 #[cfg(test)]

@@ -2,8 +2,10 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
+use crate::trace::Watcher;
 use crate::options::{AlgorithmOptions, LinkOptions, LoginOptions, TrustOptions};
 
 /// A host to log in to.
@@ -103,6 +105,8 @@ pub struct Settings {
     pub default_known_hosts: Vec<PathBuf>,
     /// The machine's known_hosts files, for targets that name none.
     pub default_global_known_hosts: Vec<PathBuf>,
+    /// Who watches the bytes of all connections, for a trace.
+    pub watcher: Option<Arc<dyn Watcher>>,
 }
 
 impl Settings {
@@ -137,6 +141,7 @@ impl Default for Settings {
             default_identities: Vec::new(),
             default_known_hosts: Vec::new(),
             default_global_known_hosts: Vec::new(),
+            watcher: None,
         }
     }
 }
