@@ -23,9 +23,9 @@ use crate::identity::Secrets;
 use crate::key_ring::{Identities, KeyRing, agent_socket};
 use crate::known_hosts::{KnownHost, KnownHosts};
 use crate::stream::{KillSwitch, KillableStream};
-use crate::trace::Tapped;
 use crate::target::{Settings, Target, Warning};
 use crate::timeline::Timeline;
+use crate::trace::Tapped;
 
 /// Messages that russh queues per channel. Each may be up to 256 KiB, so this bounds memory.
 const CHANNEL_BUFFER: usize = 8;

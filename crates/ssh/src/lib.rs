@@ -45,8 +45,8 @@ mod options;
 mod proposal;
 mod stream;
 mod target;
-pub mod trace;
 mod timeline;
+pub mod trace;
 
 #[cfg(test)]
 mod tests;

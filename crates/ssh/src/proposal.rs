@@ -7,7 +7,7 @@ const KEXINIT: u8 = 20;
 /// The message's number and its cookie.
 const HEAD: usize = 17;
 
-/// The name lists of one side's SSH_MSG_KEXINIT (RFC 4253, section 7.1), compression and languages left out.
+/// The name lists of one side's SSH_MSG_KEXINIT (RFC 4253, section 7.1), languages left out.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Proposal {
     /// Key exchange methods, with the extension markers that travel among them.
@@ -22,6 +22,10 @@ pub struct Proposal {
     pub mac: Vec<String>,
     /// MACs, server to client.
     pub mac_back: Vec<String>,
+    /// Compression, client to server.
+    pub compression: Vec<String>,
+    /// Compression, server to client.
+    pub compression_back: Vec<String>,
 }
 
 impl Proposal {
@@ -46,6 +50,8 @@ impl Proposal {
             cipher_back: list()?,
             mac: list()?,
             mac_back: list()?,
+            compression: list()?,
+            compression_back: list()?,
         })
     }
 }
@@ -93,7 +99,7 @@ fn is_marker(name: &str) -> bool {
     name.starts_with("ext-info-") || name.starts_with("kex-strict-")
 }
 
-fn common(client: &[String], server: &[String]) -> Option<String> {
+pub(crate) fn common(client: &[String], server: &[String]) -> Option<String> {
     client.iter().find(|name| !is_marker(name) && server.contains(name)).cloned()
 }
 

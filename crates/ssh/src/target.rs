@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::trace::Watcher;
 use crate::options::{AlgorithmOptions, LinkOptions, LoginOptions, TrustOptions};
+use crate::trace::Watcher;
 
 /// A host to log in to.
 #[derive(Debug, Clone, PartialEq, Eq)]

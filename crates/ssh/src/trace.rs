@@ -21,7 +21,7 @@ mod tapped;
 #[cfg(test)]
 mod tests;
 
-pub use agreement::{Agreement, Proposal};
+pub use agreement::Agreement;
 pub use clear_text::ClearText;
 pub use conversation::Conversation;
 pub use entry::{Detail, Direction, Entry, Layer, Message, Role};

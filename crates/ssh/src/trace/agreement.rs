@@ -1,69 +1,32 @@
 //! The two proposals of a key exchange and what they come to (RFC 4253, section 7.1).
 
 use super::entry::{Detail, Direction, Role};
-use super::reader::Reader;
+use crate::proposal::{Proposal, common};
 
-/// The lists of a KEXINIT, in its order.
-const LISTS: [&str; 10] = [
-    "key exchange",
-    "host key",
-    "cipher to server",
-    "cipher to client",
-    "MAC to server",
-    "MAC to client",
-    "compression to server",
-    "compression to client",
-    "languages to server",
-    "languages to client",
-];
-
-/// One side's KEXINIT.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Proposal {
-    lists: [Vec<String>; 10],
-    guesses: bool,
+/// What a proposal says, with the two directions told once where they are the same.
+pub(super) fn proposed(proposal: &Proposal) -> Vec<Detail> {
+    let mut details = vec![
+        Detail::new("key exchange", proposal.key_exchange.join(",")),
+        Detail::new("host key", proposal.host_key.join(",")),
+    ];
+    let pairs = [
+        ("cipher", &proposal.cipher, &proposal.cipher_back),
+        ("MAC", &proposal.mac, &proposal.mac_back),
+        ("compression", &proposal.compression, &proposal.compression_back),
+    ];
+    for (name, to_server, to_client) in pairs {
+        both_ways(name, to_server.join(","), to_client.join(","), &mut details);
+    }
+    details
 }
 
-impl Proposal {
-    /// Reads what follows the message number.
-    pub(super) fn read(reader: &mut Reader<'_>) -> Option<Self> {
-        reader.take(16)?;
-        let mut lists: [Vec<String>; 10] = Default::default();
-        for list in &mut lists {
-            *list = reader.names()?;
-        }
-        Some(Self { lists, guesses: reader.byte()? != 0 })
+fn both_ways(name: &'static str, to_server: String, to_client: String, details: &mut Vec<Detail>) {
+    if to_server == to_client {
+        details.push(Detail::new(name, to_server));
+    } else {
+        details.push(Detail::new(format!("{name} to server"), to_server));
+        details.push(Detail::new(format!("{name} to client"), to_client));
     }
-
-    /// The algorithms of a list, by preference.
-    pub fn list(&self, name: &str) -> &[String] {
-        LISTS.iter().zip(&self.lists).find(|(known, _)| **known == name).map_or(&[], |(_, list)| list)
-    }
-
-    /// What it says, with the two directions told once where they are the same.
-    pub(super) fn details(&self) -> Vec<Detail> {
-        let mut details = Vec::new();
-        for (name, list) in LISTS.iter().zip(&self.lists) {
-            let value = list.join(",");
-            if let Some(subject) = name.strip_suffix(" to client")
-                && let Some(before) = details.last_mut()
-                && is_same(before, subject, &value)
-            {
-                before.name = subject.to_owned().into();
-                continue;
-            }
-            details.push(Detail::new(*name, value));
-        }
-        details.retain(|detail| !detail.value.is_empty());
-        if self.guesses {
-            details.push(Detail::new("guess", "the first key exchange message follows at once"));
-        }
-        details
-    }
-}
-
-fn is_same(before: &Detail, subject: &str, value: &str) -> bool {
-    before.value == value && before.name.strip_suffix(" to server") == Some(subject)
 }
 
 /// What two proposals come to. `None` stands where they have nothing in common.
@@ -86,24 +49,23 @@ pub struct Agreement {
 impl Agreement {
     /// Takes the first of the client's algorithms that the server has too.
     pub fn of(client: &Proposal, server: &Proposal) -> Self {
-        let choose = |name: &str| {
-            let theirs = server.list(name);
-            client.list(name).iter().find(|ours| !is_marker(ours) && theirs.contains(ours)).cloned()
-        };
-        let both = |name: &str| [choose(&format!("{name} to server")), choose(&format!("{name} to client"))];
-        let cipher = both("cipher");
-        let [to_server, to_client] = both("MAC");
-        let [to, from] = &cipher;
-        let mac = [implicit(to, to_server), implicit(from, to_client)];
-        let has = |proposal: &Proposal, marker: &str| {
-            proposal.list("key exchange").iter().any(|name| name == marker)
-        };
+        let cipher =
+            [common(&client.cipher, &server.cipher), common(&client.cipher_back, &server.cipher_back)];
+        let [to, back] = &cipher;
+        let mac = [
+            implicit(to.as_deref(), common(&client.mac, &server.mac)),
+            implicit(back.as_deref(), common(&client.mac_back, &server.mac_back)),
+        ];
+        let has = |side: &Proposal, marker: &str| side.key_exchange.iter().any(|name| name == marker);
         Self {
-            key_exchange: choose("key exchange"),
-            host_key: choose("host key"),
+            key_exchange: common(&client.key_exchange, &server.key_exchange),
+            host_key: common(&client.host_key, &server.host_key),
             cipher,
             mac,
-            compression: both("compression"),
+            compression: [
+                common(&client.compression, &server.compression),
+                common(&client.compression_back, &server.compression_back),
+            ],
             strict: has(client, "kex-strict-c-v00@openssh.com")
                 && has(server, "kex-strict-s-v00@openssh.com"),
         }
@@ -118,28 +80,16 @@ impl Agreement {
         ];
         let pairs = [("cipher", &self.cipher), ("MAC", &self.mac), ("compression", &self.compression)];
         for (name, [to_server, to_client]) in pairs {
-            if to_server == to_client {
-                details.push(Detail::new(name, said(to_server)));
-            } else {
-                details.push(Detail::new(format!("{name} to server"), said(to_server)));
-                details.push(Detail::new(format!("{name} to client"), said(to_client)));
-            }
+            both_ways(name, said(to_server), said(to_client), &mut details);
         }
         details.push(Detail::new("strict key exchange", if self.strict { "yes" } else { "no" }));
         details
     }
 }
 
-/// Names in the list of key exchanges that are none.
-fn is_marker(name: &str) -> bool {
-    name.starts_with("ext-info-") || name.starts_with("kex-strict-")
-}
-
-fn implicit(cipher: &Option<String>, mac: Option<String>) -> Option<String> {
-    let authenticates = |name: &String| {
-        name.starts_with("chacha20-poly1305") || name.contains("-gcm") || name.starts_with("AEAD_")
-    };
-    if cipher.as_ref().is_some_and(authenticates) { Some("implicit".to_owned()) } else { mac }
+fn implicit(cipher: Option<&str>, mac: Option<String>) -> Option<String> {
+    let authenticates = |name: &str| name.contains("poly1305") || name.contains("-gcm");
+    if cipher.is_some_and(authenticates) { Some("implicit".to_owned()) } else { mac }
 }
 
 /// The proposals as they come.

@@ -1,10 +1,11 @@
 //! The beginning of a connection, which is not encrypted: version lines and the first key exchange.
 
-use super::agreement::{Proposal, Proposals};
+use super::agreement::{Proposals, proposed};
 use super::entry::{Direction, Entry, Layer, Message, Role};
 use super::payload;
 use super::reader::Reader;
 use super::table::{KeyExchange, meaning};
+use crate::proposal::Proposal;
 
 /// A longer packet is not SSH (RFC 4253, section 6.1 asks for 35000; OpenSSH takes this).
 const LONGEST_PACKET: usize = 256 * 1024;
@@ -110,10 +111,10 @@ impl ClearText {
         }));
         let mut proposal = None;
         let details = if number == KEXINIT {
-            proposal = Proposal::read(&mut Reader::new(rest));
+            proposal = Proposal::parse(payload);
             match &proposal {
-                Some(proposal) => proposal.details(),
-                None => vec![super::Detail::new("malformed", "not ten lists of names")],
+                Some(proposal) => proposed(proposal),
+                None => vec![super::Detail::new("malformed", "not lists of names")],
             }
         } else {
             payload::details(number, rest, self.exchange)

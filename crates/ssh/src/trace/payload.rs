@@ -62,9 +62,7 @@ fn key_exchange(number: u8, reader: &mut Reader<'_>, family: KeyExchange) -> Opt
             let (min, best, max) = (reader.uint32()?, reader.uint32()?, reader.uint32()?);
             Some(vec![Detail::new("group", format!("{min} to {max} bits, best {best}"))])
         }
-        (K::GroupExchange, 31) => {
-            Some(vec![Detail::new("group", format!("{} bits", reader.mpint_bits()?))])
-        }
+        (K::GroupExchange, 31) => Some(vec![Detail::new("group", format!("{} bits", reader.mpint_bits()?))]),
         _ => Some(Vec::new()),
     }
 }

@@ -41,12 +41,4 @@ impl<'a> Reader<'a> {
         let first = bytes.get(leading).map_or(0, |byte| byte.leading_zeros());
         Some((bytes.len() - leading) * 8 - usize::try_from(first).ok()?)
     }
-
-    pub(super) fn names(&mut self) -> Option<Vec<String>> {
-        let text = self.text()?;
-        if text.is_empty() {
-            return Some(Vec::new());
-        }
-        Some(text.split(',').map(str::to_owned).collect())
-    }
 }

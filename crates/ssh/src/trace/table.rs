@@ -165,9 +165,9 @@ pub fn meaning(number: u8, exchange: Option<KeyExchange>, method: Option<Method>
         Context::KeyExchange(row) => exchange.is_some_and(|exchange| exchange.has(row)),
         Context::Method(row) => method == Some(row),
     };
-    let found = ROWS.iter().find(|row| {
-        row.numbers.iter().any(|numbers| numbers.contains(&number)) && fits(row.context)
-    });
+    let found = ROWS
+        .iter()
+        .find(|row| row.numbers.iter().any(|numbers| numbers.contains(&number)) && fits(row.context));
     match found {
         Some(row) => Meaning { name: Cow::Borrowed(row.name), reference: &row.reference },
         None => {
@@ -235,7 +235,10 @@ mod tests {
     #[test]
     fn references_are_short() {
         assert_eq!(meaning(1, None, None).reference, "RFC 4253 11.1");
-        assert_eq!(meaning(31, Some(KeyExchange::Hybrid), None).reference, "draft-ietf-sshm-mlkem-hybrid-kex");
+        assert_eq!(
+            meaning(31, Some(KeyExchange::Hybrid), None).reference,
+            "draft-ietf-sshm-mlkem-hybrid-kex"
+        );
         assert_eq!(meaning(192, None, None).reference, "PROTOCOL 1.8");
     }
 }

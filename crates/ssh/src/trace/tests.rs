@@ -119,7 +119,9 @@ fn what_the_library_says_follows_in_order_and_with_names() {
         heard.into_iter().flat_map(|heard| conversation.heard(heard)).collect()
     };
     // The library names NEWKEYS and what follows it before the bytes have gone.
-    for text in ["> msg type 20, len 1", "> msg type 30, len 1", "> msg type 21, len 1", "> msg type 5, len 17"] {
+    for text in
+        ["> msg type 20, len 1", "> msg type 30, len 1", "> msg type 21, len 1", "> msg type 5, len 17"]
+    {
         assert_eq!(said(&mut conversation, text), []);
     }
     let mut entries = Vec::new();
