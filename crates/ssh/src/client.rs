@@ -1,11 +1,13 @@
 //! Our side of russh's callbacks. They only decide and record: a callback that waits would stall the session.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use russh::Channel;
 use russh::client::{ChannelOpenHandle, DisconnectReason, Handler, Msg, Session};
 use russh::keys::PublicKeyOrCertificate;
 use russh::keys::ssh_key::PublicKey;
+use russh::{Channel, Names};
+
 use tokio::sync::watch;
 
 use crate::connection::LinkEnd;
@@ -42,6 +44,8 @@ pub(crate) struct Client {
     pub(crate) banner: Arc<Mutex<String>>,
     /// Dropped together with the session's task: its receivers learn the end in any case.
     pub(crate) ended: watch::Sender<Option<LinkEnd>>,
+    /// How many key exchanges have come to their end.
+    pub(crate) exchanges: Arc<AtomicU64>,
 }
 
 impl Handler for Client {
@@ -58,6 +62,11 @@ impl Handler for Client {
             Verdict::Trusted { .. } => Ok(self.accepted.set(key).is_ok()),
             Verdict::Refused(refusal) => Err(ClientError::HostKey(Box::new(refusal))),
         }
+    }
+
+    async fn kex_done(&mut self, _: Option<&[u8]>, _: &Names, _: &mut Session) -> Result<(), ClientError> {
+        self.exchanges.fetch_add(1, Ordering::AcqRel);
+        Ok(())
     }
 
     async fn auth_banner(&mut self, text: &str, _: &mut Session) -> Result<(), ClientError> {

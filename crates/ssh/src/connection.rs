@@ -4,6 +4,7 @@ use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use russh::client::{Handle, Msg};
@@ -95,6 +96,7 @@ pub struct Connection {
     pub(crate) session: Arc<Handle<Client>>,
     pub(crate) kill: KillSwitch,
     pub(crate) ended: watch::Receiver<Option<LinkEnd>>,
+    pub(crate) exchanges: Arc<AtomicU64>,
     pub(crate) host_key: HostKey,
     pub(crate) identity: String,
     pub(crate) banner: String,
@@ -142,6 +144,21 @@ impl Connection {
         writer.request_pty(true, term, columns, rows, 0, 0, &[]).await.map_err(|_| self.lost())?;
         writer.request_shell(true).await.map_err(|_| self.lost())?;
         Ok(exec_channel::start(reader, writer, self.unread_limit))
+    }
+
+    /// Asks for new keys (RFC 4253, section 9) as soon as nothing else is under way; they are in place once
+    /// [`key_exchanges`](Self::key_exchanges) has grown. Both sides do this by themselves after much traffic.
+    ///
+    /// # Errors
+    ///
+    /// When the link is gone.
+    pub async fn rekey(&self) -> Result<(), SshError> {
+        self.session.rekey_soon().await.map_err(|_| self.lost())
+    }
+
+    /// How many key exchanges there were, whoever asked for them; the first is that of the connect.
+    pub fn key_exchanges(&self) -> u64 {
+        self.exchanges.load(Ordering::Acquire)
     }
 
     async fn channel(&self) -> Result<Channel<Msg>, SshError> {

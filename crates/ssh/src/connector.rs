@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use russh::client::{Config, Handle, connect_stream};
@@ -58,6 +59,7 @@ struct Session {
     ended: watch::Receiver<Option<LinkEnd>>,
     accepted: Arc<OnceLock<HostKey>>,
     banner: Arc<Mutex<String>>,
+    exchanges: Arc<AtomicU64>,
 }
 
 impl Session {
@@ -123,6 +125,7 @@ impl Connector {
         let Some(host_key) = session.accepted.get().cloned() else {
             return Err(dropped(target, Phase::KeyExchange, LinkEnd::Closed));
         };
+        session.kill.trust();
         let settings = &self.0.settings;
         let banner = session.banner();
         Ok(Connection {
@@ -131,6 +134,7 @@ impl Connector {
             session: Arc::new(session.handle),
             kill: session.kill,
             ended: session.ended,
+            exchanges: session.exchanges,
             host_key,
             identity,
             banner,
@@ -192,8 +196,14 @@ impl Connector {
         let (sender, ended) = watch::channel(None);
         let accepted = Arc::new(OnceLock::new());
         let banner = Arc::new(Mutex::new(String::new()));
-        let client =
-            Client { known, accepted: Arc::clone(&accepted), banner: Arc::clone(&banner), ended: sender };
+        let exchanges = Arc::new(AtomicU64::new(0));
+        let client = Client {
+            known,
+            accepted: Arc::clone(&accepted),
+            banner: Arc::clone(&banner),
+            ended: sender,
+            exchanges: Arc::clone(&exchanges),
+        };
         let tap = self.0.settings.watcher.as_ref().map(|watcher| watcher.opened(&target.name));
         let connecting = connect_stream(Arc::new(config), Tapped::new(stream, tap), client);
         tokio::pin!(connecting);
@@ -211,7 +221,7 @@ impl Connector {
                 .map_err(|_| timed_out(target, Phase::KeyExchange, deadlines.key_exchange))?,
         };
         match result {
-            Ok(handle) => Ok(Session { handle, kill, ended, accepted, banner }),
+            Ok(handle) => Ok(Session { handle, kill, ended, accepted, banner, exchanges }),
             Err(error) => Err(handshake_error(target, &kill, error)),
         }
     }

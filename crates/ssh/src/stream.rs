@@ -22,10 +22,15 @@ use crate::timeline::Timeline;
 const SHOWN: usize = 64;
 /// A server may send other lines before its version line; we look this far for it.
 const WATCHED: usize = 8 * 1024;
+/// What a server may send until we are logged in. Version line, key exchange and a login with a long banner need a
+/// few kilobytes; a server that sends banners, ignored packets or refusals without end would fill our memory.
+const STRANGER_LIMIT: usize = 1024 * 1024;
 
 #[derive(Debug, Default)]
 struct Shared {
     dead: AtomicBool,
+    /// Whether we are logged in.
+    trusted: AtomicBool,
     reader: AtomicWaker,
     writer: AtomicWaker,
     greeting: Mutex<Greeting>,
@@ -77,6 +82,11 @@ impl KillSwitch {
         self.0.writer.wake();
     }
 
+    /// Lifts the limit for servers on which we are not logged in.
+    pub(crate) fn trust(&self) {
+        self.0.trusted.store(true, Ordering::Release);
+    }
+
     /// Waits for the server's version line.
     pub(crate) async fn greeted(&self) {
         loop {
@@ -115,17 +125,31 @@ pub(crate) struct KillableStream {
     tcp: TcpStream,
     shared: Arc<Shared>,
     seen: Timeline,
+    received: usize,
 }
 
 impl KillableStream {
     pub(crate) fn new(tcp: TcpStream, seen: Timeline) -> (Self, KillSwitch) {
         let shared = Arc::new(Shared::default());
-        (Self { tcp, shared: Arc::clone(&shared), seen }, KillSwitch(shared))
+        (Self { tcp, shared: Arc::clone(&shared), seen, received: 0 }, KillSwitch(shared))
     }
 
     fn alive(&self) -> io::Result<()> {
         if self.shared.dead.load(Ordering::SeqCst) {
             return Err(io::Error::new(io::ErrorKind::ConnectionAborted, "given up by this side"));
+        }
+        Ok(())
+    }
+
+    /// Counts what has been received until we are logged in.
+    fn admit(&mut self, bytes: usize) -> io::Result<()> {
+        if self.shared.trusted.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        self.received = self.received.saturating_add(bytes);
+        if self.received > STRANGER_LIMIT {
+            let text = "the server sent more than 1 MiB before the login was over";
+            return Err(io::Error::new(io::ErrorKind::InvalidData, text));
         }
         Ok(())
     }
@@ -142,6 +166,8 @@ impl AsyncRead for KillableStream {
         self.alive()?;
         let before = buf.filled().len();
         let polled = Pin::new(&mut self.tcp).poll_read(cx, buf);
+        let new = buf.filled().len().saturating_sub(before);
+        self.admit(new)?;
         if let Some(new) = buf.filled().get(before..).filter(|new| !new.is_empty()) {
             self.seen.read(new);
             let complete = self.shared.greeting.lock().unwrap_or_else(PoisonError::into_inner).watch(new);
