@@ -96,6 +96,8 @@ pub enum Command {
     Hostkeys(commands::hostkeys::HostkeysArgs),
     /// List the playbooks, or print one
     Playbooks(commands::playbooks::PlaybooksArgs),
+    /// Find out why a host cannot be reached, layer by layer, and what to change
+    Doctor(commands::doctor::DoctorArgs),
     /// Print a completion script for a shell
     Completions(commands::completions::CompletionsArgs),
     /// Confine a command to the folder of an embedded host (used by `demo` itself)

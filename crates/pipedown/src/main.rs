@@ -84,6 +84,7 @@ async fn connected(around: &Surroundings, command: Command) -> Result<ExitCode, 
         Command::Cancel(args) => c::cancel::run(around, &args).await,
         Command::Postpone(args) => c::postpone::run(around, &args).await,
         Command::Resume(args) => c::resume::run(around, &args).await,
+        Command::Doctor(args) => c::doctor::run(around, &args).await,
         Command::Hostkeys(args) => c::hostkeys::run(around, args).await,
         Command::Plan(_)
         | Command::Runs(_)

@@ -8,7 +8,7 @@ use chrono_tz::Tz;
 use pipedown_engine::StateDir;
 use pipedown_model::{HostName, Operator, RunId};
 use pipedown_plan::files::{self, Located};
-use pipedown_plan::{HostSet, Inventory, Notice};
+use pipedown_plan::{HostSet, Inventory, Notice, PlanError};
 use pipedown_report::{Colour, Stamp, Style, Verbosity};
 
 use crate::cli::{ColorChoice, Global, TargetArgs};
@@ -93,6 +93,12 @@ impl Surroundings {
         Operator::new(&user, &name.nodename().to_string_lossy())
     }
 
+    /// The user that runs us, as ssh takes it when nothing else is said.
+    pub fn user(&self) -> String {
+        let user = ["USER", "LOGNAME"].into_iter().find_map(variable);
+        user.unwrap_or_else(|| format!("uid{}", rustix::process::getuid().as_raw()))
+    }
+
     /// This machine's id (machine-id(5)), to recognise it among the hosts.
     pub fn machine() -> Option<String> {
         let id = std::fs::read_to_string("/etc/machine-id").ok()?;
@@ -117,6 +123,22 @@ impl Surroundings {
     /// # Errors
     /// When there is none or it is wrong.
     pub fn inventory(&self) -> Result<Inventory, Stop> {
+        Ok(self.found_inventory()??)
+    }
+
+    /// The same where none is needed: `None` when there is none.
+    ///
+    /// # Errors
+    /// When the one that there is, or was asked for, is wrong.
+    pub fn inventory_if_any(&self) -> Result<Option<Inventory>, Stop> {
+        match self.found_inventory()? {
+            Ok(inventory) => Ok(Some(inventory)),
+            Err(PlanError::NoInventory { .. }) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn found_inventory(&self) -> Result<Result<Inventory, PlanError>, Stop> {
         let around = files::Surroundings {
             flag: self.global.inventory.clone(),
             variable: variable("PIPEDOWN_INVENTORY").map(PathBuf::from),
@@ -126,12 +148,15 @@ impl Surroundings {
             home: self.home.clone(),
             uid: rustix::process::getuid().as_raw(),
         };
-        let located: Located = files::locate(&around)?;
+        let located: Located = match files::locate(&around) {
+            Ok(located) => located,
+            Err(error) => return Ok(Err(error)),
+        };
         for Notice(text) in &located.notices {
             self.note(&format!("note: {text}"));
         }
         self.note(&format!("inventory: {}", located.path.display()));
-        Ok(files::load(&located, self.home.as_deref())?)
+        Ok(files::load(&located, self.home.as_deref()))
     }
 
     /// The hosts that were asked for.

@@ -53,11 +53,11 @@ impl fmt::Debug for Connector {
 }
 
 /// A session whose host key was accepted.
-struct Session {
+pub(crate) struct Session {
     handle: Handle<Client>,
     kill: KillSwitch,
     ended: watch::Receiver<Option<LinkEnd>>,
-    accepted: Arc<OnceLock<HostKey>>,
+    pub(crate) accepted: Arc<OnceLock<HostKey>>,
     banner: Arc<Mutex<String>>,
     exchanges: Arc<AtomicU64>,
 }
@@ -147,7 +147,7 @@ impl Connector {
     }
 
     /// What is known about a host.
-    async fn known(&self, target: &Target) -> KnownHost {
+    pub(crate) async fn known(&self, target: &Target) -> KnownHost {
         let known_hosts = self.known_hosts(target).await;
         let names = names(target);
         let port = target.port;
@@ -183,7 +183,7 @@ impl Connector {
     }
 
     /// Version lines, key exchange, host key.
-    async fn shake_hands(
+    pub(crate) async fn shake_hands(
         &self,
         target: &Target,
         tcp: TcpStream,

@@ -33,6 +33,7 @@ mod client;
 mod connection;
 mod connector;
 mod dial;
+pub mod doctor;
 mod error;
 mod exec;
 mod exec_channel;

@@ -3,6 +3,7 @@
 pub mod cancel;
 pub mod completions;
 pub mod demo;
+pub mod doctor;
 pub mod hostkeys;
 pub mod hosts;
 pub mod plan;

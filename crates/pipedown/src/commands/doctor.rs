@@ -1,0 +1,247 @@
+//! `pipedown doctor HOST…`: the layered checklist.
+
+mod name;
+mod text;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Args;
+use futures::StreamExt;
+use pipedown_model::ExitCode;
+use pipedown_plan::{HostSet, Inventory};
+use pipedown_ssh::doctor::{Checkup, DoctorOptions, LayerKind, LogVia, Verdict, examine};
+use pipedown_ssh::{Connector, Settings, Target};
+use serde::Serialize;
+
+use crate::secrets::Prompt;
+use crate::stop::Stop;
+use crate::surroundings::Surroundings;
+use crate::terminal;
+
+/// Find out why a host cannot be reached, or what is not as it should be: each layer from the name to the session
+/// gets a verdict, the time it took, evidence, and a hint that says what to change and on which side.
+#[derive(Debug, Args)]
+#[command(after_help = HELP)]
+pub struct DoctorArgs {
+    /// Hosts: of the inventory (sets too: login[01-40], @group), or any other name; USER@HOST for another user
+    #[arg(required = true, value_name = "HOST")]
+    hosts: Vec<String>,
+    /// Another login that may read the server's log: root@ (same host), or USER@HOST. When a login is refused, the
+    /// lines about our own connection tell apart what looks the same from outside
+    #[arg(long, value_name = "USER@[HOST]")]
+    log_via: Option<String>,
+    /// The log file there [default: the journal, then /var/log/auth.log, secure, messages, syslog]
+    #[arg(long, value_name = "FILE", requires = "log_via")]
+    log_file: Option<PathBuf>,
+    /// Limit for each layer
+    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = crate::cli::duration)]
+    timeout: Duration,
+    /// How many hosts at once
+    #[arg(long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..))]
+    parallel: u16,
+}
+
+const HELP: &str = "\
+  pipedown doctor login01
+  pipedown doctor '@login' --json
+  pipedown doctor alice@login01 --log-via root@
+  pipedown doctor appliance --log-via root@loghost --log-file /var/log/remote/appliance.log
+
+Exit codes: 0 every host is fine (warnings too); 4 some host cannot be reached (name, tcp, version line,
+key exchange); 3 some host does not trust us, or we it (host key, authentication, session).";
+
+pub async fn run(around: &Surroundings, args: &DoctorArgs) -> Result<ExitCode, Stop> {
+    let connector = connector(around, args.timeout);
+    let patients = patients(around, args)?;
+    for patient in &patients {
+        connector.unlock(&patient.target).await;
+    }
+    let checkups = futures::stream::iter(patients.iter().map(|patient| patient.examined(&connector)));
+    let mut checkups = checkups.buffered(args.parallel.into());
+    let mut code = ExitCode::Done;
+    let colours = around.colours(&std::io::stdout());
+    let mut first = true;
+    while let Some(checkup) = checkups.next().await {
+        code = code.max(exit_code(&checkup));
+        let text = if around.global.json {
+            super::json_lines(&[Row::of(&checkup)])?
+        } else {
+            text::render(&checkup, first, colours)
+        };
+        first = false;
+        terminal::data(&text).map_err(|e| Stop::failed(format!("write: {e}")))?;
+    }
+    Ok(code)
+}
+
+/// One host to examine.
+struct Patient {
+    target: Target,
+    options: DoctorOptions,
+}
+
+impl Patient {
+    async fn examined(&self, connector: &Connector) -> Checkup {
+        examine(connector, &self.target, &self.options).await
+    }
+}
+
+fn connector(around: &Surroundings, limit: Duration) -> Connector {
+    let mut settings = match around.home() {
+        Some(home) => Settings::for_home(home),
+        None => Settings::default(),
+    };
+    settings.agent_socket = std::env::var_os("SSH_AUTH_SOCK").filter(|s| !s.is_empty()).map(Into::into);
+    let deadlines = &mut settings.deadlines;
+    for deadline in [
+        &mut deadlines.resolve,
+        &mut deadlines.connect,
+        &mut deadlines.banner,
+        &mut deadlines.key_exchange,
+        &mut deadlines.auth,
+        &mut deadlines.open,
+    ] {
+        *deadline = limit;
+    }
+    Connector::new(settings, Some(Arc::new(Prompt)))
+}
+
+fn patients(around: &Surroundings, args: &DoctorArgs) -> Result<Vec<Patient>, Stop> {
+    let inventory = around.inventory_if_any()?;
+    let mut patients: Vec<Patient> = Vec::new();
+    for given in &args.hosts {
+        for name in names(inventory.as_ref(), given)? {
+            let (target, configuration) = target(around, inventory.as_ref(), &name)?;
+            let log = match &args.log_via {
+                Some(via) => Some(log_via(around, inventory.as_ref(), via, args.log_file.as_ref(), &target)?),
+                None => None,
+            };
+            let options = DoctorOptions { configuration, log, session_limit: args.timeout };
+            patients.push(Patient { target, options });
+        }
+    }
+    Ok(patients)
+}
+
+/// A set of the inventory gives its hosts; everything else is one name.
+fn names(inventory: Option<&Inventory>, given: &str) -> Result<Vec<String>, Stop> {
+    match inventory {
+        Some(inventory) if given.starts_with('@') || given.contains('[') && !given.starts_with('[') => {
+            let chosen = inventory.select(&HostSet::parse(given)?)?;
+            Ok(chosen.iter().map(|name| name.as_str().to_owned()).collect())
+        }
+        _ => Ok(vec![given.to_owned()]),
+    }
+}
+
+/// A target for `[USER@]HOST`, and where its values come from.
+fn target(
+    around: &Surroundings,
+    inventory: Option<&Inventory>,
+    given: &str,
+) -> Result<(Target, Vec<String>), Stop> {
+    let (user, name) = match given.rsplit_once('@') {
+        Some((user, name)) => (Some(user), name),
+        None => (None, given),
+    };
+    if name.is_empty() || user.is_some_and(str::is_empty) {
+        return Err(Stop::usage(format!("{given}: neither a host nor USER@HOST")));
+    }
+    let (mut target, mut configuration) = name::target(around, inventory, name);
+    if let Some(user) = user {
+        user.clone_into(&mut target.user);
+        configuration.push(format!("user {user}: the command line"));
+    }
+    Ok((target, configuration))
+}
+
+fn log_via(
+    around: &Surroundings,
+    inventory: Option<&Inventory>,
+    via: &str,
+    file: Option<&PathBuf>,
+    host: &Target,
+) -> Result<LogVia, Stop> {
+    let target = match via.split_once('@') {
+        Some((user, "")) if !user.is_empty() => Target { user: user.to_owned(), ..host.clone() },
+        Some((user, _)) if !user.is_empty() => target(around, inventory, via)?.0,
+        _ => {
+            return Err(Stop::usage(format!("--log-via {via}: not USER@ or USER@HOST"))
+                .hint("--log-via root@ logs in to the same host as root"));
+        }
+    };
+    Ok(LogVia { target, file: file.cloned() })
+}
+
+/// What cannot be reached is another class than what does not let us in.
+fn exit_code(checkup: &Checkup) -> ExitCode {
+    match checkup.first_bad() {
+        None => ExitCode::Done,
+        Some((_, layer)) => match layer.kind {
+            LayerKind::Name | LayerKind::Tcp | LayerKind::Version | LayerKind::KeyExchange => {
+                ExitCode::Unreachable
+            }
+            LayerKind::Configuration
+            | LayerKind::HostKey
+            | LayerKind::Authentication
+            | LayerKind::Session
+            | LayerKind::Sftp
+            | LayerKind::Forwarding => ExitCode::Failed,
+        },
+    }
+}
+
+/// A host as `--json` has it.
+#[derive(Serialize)]
+struct Row<'a> {
+    host: &'a str,
+    verdict: &'static str,
+    layers: Vec<LayerRow<'a>>,
+}
+
+#[derive(Serialize)]
+struct LayerRow<'a> {
+    /// The machine: the host itself, or a hop on the way.
+    machine: &'a str,
+    layer: &'static str,
+    verdict: &'static str,
+    took_ms: Option<f64>,
+    evidence: &'a [String],
+    hint: Option<&'a str>,
+}
+
+impl<'a> Row<'a> {
+    fn of(checkup: &'a Checkup) -> Self {
+        let layers = checkup.sections.iter().flat_map(|section| {
+            section.layers.iter().map(|layer| LayerRow {
+                machine: &section.host,
+                layer: key(layer.kind.name()),
+                verdict: key(layer.verdict.word()),
+                took_ms: layer.took.map(|took| (took.as_secs_f64() * 1e6).round() / 1e3),
+                evidence: &layer.evidence,
+                hint: layer.hint.as_deref(),
+            })
+        });
+        Self { host: &checkup.host, verdict: verdict(checkup), layers: layers.collect() }
+    }
+}
+
+fn verdict(checkup: &Checkup) -> &'static str {
+    match checkup.verdict() {
+        Verdict::NotReached | Verdict::Good => "good",
+        other => other.word(),
+    }
+}
+
+/// Words of a machine's kind have no blanks.
+fn key(word: &'static str) -> &'static str {
+    match word {
+        "not reached" => "not_reached",
+        "version line" => "version_line",
+        "key exchange" => "key_exchange",
+        "host key" => "host_key",
+        other => other,
+    }
+}

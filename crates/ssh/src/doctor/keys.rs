@@ -1,0 +1,35 @@
+//! Who vouches for a host key, and which other keys the host proves.
+
+use crate::connector::Connector;
+use crate::dial::dial;
+use crate::error::ConnectError;
+use crate::host_key::HostKey;
+use crate::known_hosts::Verdict;
+use crate::target::Target;
+use crate::timeline::Timeline;
+
+/// The line by which a key is known.
+pub(super) async fn voucher(connector: &Connector, target: &Target, key: &HostKey) -> Option<String> {
+    match connector.known(target).await.check(key) {
+        Verdict::Trusted { place } => Some(place.to_string()),
+        Verdict::Refused(_) => None,
+    }
+}
+
+/// The key of this type that the host proves to hold, over a short connection of its own without a login.
+pub(super) async fn proven(connector: &Connector, target: &Target, key_type: &str) -> Option<HostKey> {
+    let names = match key_type {
+        "ssh-rsa" => vec!["rsa-sha2-512".to_owned(), "rsa-sha2-256".to_owned()],
+        other => vec![other.to_owned()],
+    };
+    let mut target = target.clone();
+    target.algorithms.host_key = Some(names);
+    let seen = Timeline::default();
+    let known = connector.known(&target).await;
+    let tcp = dial(&target, &connector.settings().deadlines, &seen).await.ok()?;
+    match connector.shake_hands(&target, tcp, known, &seen).await {
+        Ok(session) => session.accepted.get().cloned(),
+        Err(ConnectError::HostKey { refusal, .. }) => Some(refusal.offered),
+        Err(_) => None,
+    }
+}
