@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use russh::client::{ChannelOpenHandle, DisconnectReason, Handler, Msg, Session};
 use russh::keys::PublicKeyOrCertificate;
 use russh::keys::ssh_key::PublicKey;
+use russh::keys::ssh_key::public::KeyData;
 use russh::{Channel, Names};
-
 use tokio::sync::watch;
 
 use crate::connection::LinkEnd;
@@ -27,6 +27,8 @@ pub(crate) enum ClientError {
     Russh(russh::Error),
     /// The host key was refused.
     HostKey(Box<HostKeyRefusal>),
+    /// The host's RSA key has fewer bits than are asked for.
+    ShortHostKey { bits: u32, least: u32 },
 }
 
 impl From<russh::Error> for ClientError {
@@ -38,6 +40,8 @@ impl From<russh::Error> for ClientError {
 /// Judges the host key, refuses whatever the server wants to open, and tells how the link ended.
 pub(crate) struct Client {
     pub(crate) known: KnownHost,
+    /// The fewest bits that an RSA key may have.
+    pub(crate) rsa_bits: u32,
     /// The accepted key.
     pub(crate) accepted: Arc<OnceLock<HostKey>>,
     /// What the server showed before or during the login, nologin's text for example.
@@ -55,6 +59,11 @@ impl Handler for Client {
         // Certificates are not asked for; one that comes anyway is nothing we could judge.
         if offered.certificate().is_some() {
             return Ok(false);
+        }
+        if let KeyData::Rsa(key) = offered.public_key().key_data()
+            && key.key_size() < self.rsa_bits
+        {
+            return Err(ClientError::ShortHostKey { bits: key.key_size(), least: self.rsa_bits });
         }
         let blob = offered.public_key().to_bytes().map_err(russh::Error::from)?;
         let Some(key) = HostKey::from_blob(blob) else { return Ok(false) };
@@ -84,6 +93,9 @@ impl Handler for Client {
             },
             DisconnectReason::Error(ClientError::Russh(error)) => LinkEnd::from_russh(&error),
             DisconnectReason::Error(ClientError::HostKey(refusal)) => LinkEnd::Failed(refusal.to_string()),
+            DisconnectReason::Error(ClientError::ShortHostKey { bits, .. }) => {
+                LinkEnd::Failed(format!("the RSA host key has {bits} bits only"))
+            }
         };
         self.ended.send_replace(Some(end));
         Ok(())

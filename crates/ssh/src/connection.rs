@@ -132,6 +132,18 @@ impl Connection {
         Ok(exec_channel::start(reader, writer, self.unread_limit))
     }
 
+    /// Starts a subsystem on a channel of its own (RFC 4254, section 6.5): `sftp` for example.
+    ///
+    /// # Errors
+    ///
+    /// As [`exec`](Self::exec); a subsystem that the server does not have shows in the output
+    /// ([`Chunk::Refused`](crate::Chunk::Refused)).
+    pub async fn subsystem(&self, name: &str) -> Result<Exec, SshError> {
+        let (reader, writer) = self.channel().await?.split();
+        writer.request_subsystem(true, name).await.map_err(|_| self.lost())?;
+        Ok(exec_channel::start(reader, writer, self.unread_limit))
+    }
+
     /// Starts the login shell on a pseudo-terminal (RFC 4254, section 6.2), as a person at a keyboard would.
     ///
     /// Output and error arrive together as [`Chunk::Stdout`](crate::Chunk::Stdout), as the terminal shows them.

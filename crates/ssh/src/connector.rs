@@ -5,6 +5,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
 
 use russh::client::{Config, Handle, connect_stream};
 use russh::{AlgorithmKind, Error};
@@ -13,7 +14,7 @@ use tokio::sync::{OnceCell, watch};
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
-use crate::algorithms::preferred;
+use crate::algorithms::{NoneKnown, preferred};
 use crate::auth::{Login, log_in};
 use crate::client::{Client, ClientError};
 use crate::connection::{Connection, LinkEnd};
@@ -191,7 +192,7 @@ impl Connector {
         seen: &Timeline,
     ) -> Result<Session, ConnectError> {
         let deadlines = &self.0.settings.deadlines;
-        let config = self.config(&known.types());
+        let config = self.config(target, &known.types())?;
         let (stream, kill) = KillableStream::new(tcp, seen.clone());
         let (sender, ended) = watch::channel(None);
         let accepted = Arc::new(OnceLock::new());
@@ -199,6 +200,7 @@ impl Connector {
         let exchanges = Arc::new(AtomicU64::new(0));
         let client = Client {
             known,
+            rsa_bits: target.algorithms.least_rsa_bits(),
             accepted: Arc::clone(&accepted),
             banner: Arc::clone(&banner),
             ended: sender,
@@ -267,18 +269,36 @@ impl Connector {
         }
     }
 
-    fn config(&self, known_types: &[&str]) -> Config {
+    fn config(&self, target: &Target, known_types: &[&str]) -> Result<Config, ConnectError> {
         let settings = &self.0.settings;
-        Config {
-            preferred: preferred(known_types),
+        let preferred = preferred(&target.algorithms, known_types, false).map_err(|none| {
+            let NoneKnown { kind, asked } = none;
+            ConnectError::NoKnownAlgorithm { host: target.name.clone(), kind, asked }
+        })?;
+        let keepalive = target.link.keepalive.unwrap_or(settings.keepalive);
+        let keepalive_max = target.link.keepalive_max.unwrap_or(settings.keepalive_max);
+        let (keepalive_interval, inactivity_timeout) =
+            patience(keepalive, keepalive_max, settings.inactivity);
+        Ok(Config {
+            preferred,
             channel_buffer_size: CHANNEL_BUFFER,
-            inactivity_timeout: Some(settings.inactivity),
-            keepalive_interval: Some(settings.keepalive),
-            keepalive_max: settings.keepalive_max,
+            inactivity_timeout,
+            keepalive_interval,
+            keepalive_max,
             nodelay: true,
             ..Config::default()
-        }
+        })
     }
+}
+
+/// When a keepalive is sent, and when a link on which nothing moves is given up. Who wants no keepalives (zero)
+/// wants links that outlive any silence; who wants rare ones must not lose a link between two of them.
+fn patience(keepalive: Duration, max: usize, inactivity: Duration) -> (Option<Duration>, Option<Duration>) {
+    if keepalive.is_zero() {
+        return (None, None);
+    }
+    let times = u32::try_from(max).unwrap_or(u32::MAX).saturating_add(2);
+    (Some(keepalive), Some(inactivity.max(keepalive.saturating_mul(times))))
 }
 
 /// The names under which known_hosts may hold this host.
@@ -311,6 +331,7 @@ fn handshake_error(target: &Target, kill: &KillSwitch, error: ClientError) -> Co
     let phase = if kill.has_greeted() { Phase::KeyExchange } else { Phase::Banner };
     match error {
         ClientError::HostKey(refusal) => ConnectError::HostKey { host, refusal },
+        ClientError::ShortHostKey { bits, least } => ConnectError::ShortHostKey { host, bits, least },
         ClientError::Russh(Error::NoCommonAlgo { kind, ours, theirs }) => {
             ConnectError::NoCommonAlgorithm { host, kind: kind_name(&kind), ours, theirs }
         }
@@ -328,5 +349,18 @@ fn kind_name(kind: &AlgorithmKind) -> &'static str {
         AlgorithmKind::Cipher => "cipher",
         AlgorithmKind::Compression => "compression",
         AlgorithmKind::Mac => "MAC",
+    }
+}
+
+#[cfg(test)]
+mod unit {
+    use super::*;
+
+    #[test]
+    fn patience_follows_the_keepalive() {
+        let seconds = Duration::from_secs;
+        assert_eq!(patience(seconds(15), 3, seconds(120)), (Some(seconds(15)), Some(seconds(120))));
+        assert_eq!(patience(seconds(300), 3, seconds(120)), (Some(seconds(300)), Some(seconds(1500))));
+        assert_eq!(patience(Duration::ZERO, 3, seconds(120)), (None, None));
     }
 }

@@ -111,6 +111,26 @@ pub enum ConnectError {
         /// What the server offers.
         theirs: Vec<String>,
     },
+    /// Nothing of what is asked for exists here.
+    #[error("connect to {host}: nothing of \"{}\" is a {kind} algorithm known here", asked.join(",").escape_debug())]
+    NoKnownAlgorithm {
+        /// The host, as the user knows it.
+        host: String,
+        /// Which kind: key exchange, host key, cipher, MAC or public key.
+        kind: &'static str,
+        /// What was asked for.
+        asked: Vec<String>,
+    },
+    /// The host proved itself with an RSA key that is too short.
+    #[error("trust {host}: its RSA host key has {bits} bits only, {least} are required")]
+    ShortHostKey {
+        /// The host, as the user knows it.
+        host: String,
+        /// Its length.
+        bits: u32,
+        /// What is asked for (`RequiredRSASize`).
+        least: u32,
+    },
     /// The key exchange failed otherwise.
     #[error("connect to {host}: key exchange: {}", lowercase_first(&source.to_string()))]
     KeyExchange {
@@ -167,6 +187,8 @@ impl ConnectError {
             | Self::TimedOut { host, .. }
             | Self::NotSsh { host, .. }
             | Self::NoCommonAlgorithm { host, .. }
+            | Self::NoKnownAlgorithm { host, .. }
+            | Self::ShortHostKey { host, .. }
             | Self::KeyExchange { host, .. }
             | Self::HostKey { host, .. }
             | Self::AuthDenied { host, .. }
@@ -181,7 +203,10 @@ impl ConnectError {
             Self::Tcp { .. } => FailureClass::Unreachable,
             Self::TimedOut { .. } => FailureClass::TimedOut,
             Self::NotSsh { .. } => FailureClass::NotSsh,
-            Self::NoCommonAlgorithm { .. } | Self::KeyExchange { .. } => FailureClass::KeyExchange,
+            Self::NoCommonAlgorithm { .. }
+            | Self::NoKnownAlgorithm { .. }
+            | Self::ShortHostKey { .. }
+            | Self::KeyExchange { .. } => FailureClass::KeyExchange,
             Self::HostKey { refusal, .. } => match refusal.problem {
                 HostKeyProblem::Unknown { .. } => FailureClass::HostKeyUnknown,
                 HostKeyProblem::Changed { .. } => FailureClass::HostKeyChanged,
@@ -198,9 +223,11 @@ impl ConnectError {
             Self::Resolve { .. } => Phase::Resolve,
             Self::Tcp { .. } => Phase::Connect,
             Self::NotSsh { .. } => Phase::Banner,
-            Self::NoCommonAlgorithm { .. } | Self::KeyExchange { .. } | Self::HostKey { .. } => {
-                Phase::KeyExchange
-            }
+            Self::NoCommonAlgorithm { .. }
+            | Self::NoKnownAlgorithm { .. }
+            | Self::ShortHostKey { .. }
+            | Self::KeyExchange { .. }
+            | Self::HostKey { .. } => Phase::KeyExchange,
             Self::AuthDenied { .. } => Phase::Auth,
             Self::TimedOut { phase, .. } | Self::Dropped { phase, .. } => *phase,
         }
@@ -224,6 +251,13 @@ impl ConnectError {
             Self::NoCommonAlgorithm { kind, .. } => {
                 format!("the server is too old or too restricted; enable a current {kind} algorithm on it")
             }
+            Self::NoKnownAlgorithm { kind, .. } => {
+                format!("name other {kind} algorithms in ssh_config, or none at all for the usual ones")
+            }
+            Self::ShortHostKey { bits, .. } => format!(
+                "make a new key on the host (ssh-keygen -t ed25519 -f /etc/ssh/ssh_host_ed25519_key); until then \
+                 RequiredRSASize {bits} in ssh_config lets it pass"
+            ),
             Self::KeyExchange { .. } => {
                 "try `ssh -v` to the same port; the server's log tells its side".to_owned()
             }
@@ -392,6 +426,12 @@ pub enum SshError {
     StdinClosed {
         /// Why not.
         reason: &'static str,
+    },
+    /// There is no command left to signal.
+    #[error("send {name} to the command: it has ended")]
+    SignalUnsent {
+        /// The signal's name.
+        name: String,
     },
     /// A local child process lacks a pipe.
     #[error("drive a local process: its {0} is not a pipe")]

@@ -59,6 +59,8 @@ impl fmt::Debug for Chunk {
 pub struct Exec {
     /// The command's standard input.
     pub stdin: ExecStdin,
+    /// Where signals for the command go.
+    pub signals: ExecSignals,
     /// The command's output and its end.
     pub output: ExecOutput,
 }
@@ -115,6 +117,31 @@ impl ExecStdin {
     /// Sends end of file, after everything that was written. Idempotent.
     pub fn eof(&mut self) {
         self.eof = None;
+    }
+}
+
+/// Sends signals to a running command (RFC 4254, section 6.9). Cheap to clone; dropping it means nothing.
+#[derive(Debug, Clone)]
+pub struct ExecSignals(mpsc::UnboundedSender<String>);
+
+impl ExecSignals {
+    /// Makes the sender, and what the channel's task listens to.
+    pub(crate) fn new() -> (Self, mpsc::UnboundedReceiver<String>) {
+        let (sender, wanted) = mpsc::unbounded_channel();
+        (Self(sender), wanted)
+    }
+
+    /// Sends a signal, named without `SIG`: `TERM`, `INT`, `USR1`.
+    ///
+    /// There is no answer in the protocol. OpenSSH's server passes signals on to the command's process group since
+    /// version 7.9, but not to a command of another user, to one in a terminal of another session, or under
+    /// ForceCommand.
+    ///
+    /// # Errors
+    ///
+    /// When the command has ended or the link is gone.
+    pub fn send(&self, name: &str) -> Result<(), SshError> {
+        self.0.send(name.to_owned()).map_err(|_| SshError::SignalUnsent { name: name.to_owned() })
     }
 }
 

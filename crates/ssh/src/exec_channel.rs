@@ -8,10 +8,10 @@ use std::sync::Arc;
 
 use russh::client::Msg;
 use russh::{ChannelMsg, ChannelReadHalf, ChannelWriteHalf, Sig};
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
-use crate::exec::{Chunk, Exec, ExecStdin, Queue, Sink, WriteFuture};
+use crate::exec::{Chunk, Exec, ExecSignals, ExecStdin, Queue, Sink, WriteFuture};
 
 /// Standard error's number in extended data (RFC 4254, section 5.2).
 const STDERR: u32 = 1;
@@ -23,9 +23,10 @@ pub(crate) fn start(reader: ChannelReadHalf, writer: ChannelWriteHalf<Msg>, unre
     let (eof, eof_wanted) = oneshot::channel();
     let (close, close_wanted) = oneshot::channel();
     let over = CancellationToken::new();
-    tokio::spawn(steer(Arc::clone(&writer), eof_wanted, close_wanted));
+    let (signals, signals_wanted) = ExecSignals::new();
+    tokio::spawn(steer(Arc::clone(&writer), eof_wanted, signals_wanted, close_wanted));
     tokio::spawn(pump(reader, queue, close, over.clone()));
-    Exec { stdin: ExecStdin::new(Box::new(ChannelSink(writer)), eof, over), output }
+    Exec { stdin: ExecStdin::new(Box::new(ChannelSink(writer)), eof, over), signals, output }
 }
 
 struct ChannelSink(Arc<ChannelWriteHalf<Msg>>);
@@ -36,18 +37,27 @@ impl Sink for ChannelSink {
     }
 }
 
-/// Sends end of file and close when they are wanted; ends with the pump. Failures mean that the link is gone.
+/// Sends end of file, signals and close when they are wanted; ends with the pump. Failures mean that the link is
+/// gone.
 async fn steer(
     writer: Arc<ChannelWriteHalf<Msg>>,
-    eof_wanted: oneshot::Receiver<()>,
+    mut eof_wanted: oneshot::Receiver<()>,
+    mut signals_wanted: mpsc::UnboundedReceiver<String>,
     mut close_wanted: oneshot::Receiver<()>,
 ) {
-    let finish = tokio::select! {
-        finish = &mut close_wanted => finish,
-        // Whether it was fired or dropped does not matter.
-        _ = eof_wanted => {
-            let _ = writer.eof().await;
-            close_wanted.await
+    let mut open = true;
+    let finish = loop {
+        tokio::select! {
+            finish = &mut close_wanted => break finish,
+            // Whether it was fired or dropped does not matter.
+            _ = &mut eof_wanted, if open => {
+                open = false;
+                let _ = writer.eof().await;
+            }
+            // Senders that are all gone disable this branch.
+            Some(name) = signals_wanted.recv() => {
+                let _ = writer.signal(named(&name)).await;
+            }
         }
     };
     // A pump that ends without a word has seen the channel closed by the other side.
@@ -113,5 +123,24 @@ fn signal(signal: &Sig) -> String {
     match signal {
         Sig::Custom(name) => name.clone(),
         known => format!("{known:?}"),
+    }
+}
+
+/// A signal by the name under which it travels.
+fn named(name: &str) -> Sig {
+    match name {
+        "ABRT" => Sig::ABRT,
+        "ALRM" => Sig::ALRM,
+        "FPE" => Sig::FPE,
+        "HUP" => Sig::HUP,
+        "ILL" => Sig::ILL,
+        "INT" => Sig::INT,
+        "KILL" => Sig::KILL,
+        "PIPE" => Sig::PIPE,
+        "QUIT" => Sig::QUIT,
+        "SEGV" => Sig::SEGV,
+        "TERM" => Sig::TERM,
+        "USR1" => Sig::USR1,
+        other => Sig::Custom(other.to_owned()),
     }
 }

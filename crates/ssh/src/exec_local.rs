@@ -3,13 +3,14 @@
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::ExitStatus;
 
+use rustix::process::{Pid, Signal, kill_process};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::process::Child;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use crate::error::SshError;
-use crate::exec::{Chunk, Exec, ExecStdin, Queue, Sink, WriteFuture};
+use crate::exec::{Chunk, Exec, ExecSignals, ExecStdin, Queue, Sink, WriteFuture};
 
 /// How much is read at once.
 const BLOCK: usize = 32 * 1024;
@@ -30,8 +31,9 @@ impl Exec {
         let over = CancellationToken::new();
         let (stdin, feeder) = stdin_of(stdin, over.clone());
         tokio::spawn(feeder);
-        tokio::spawn(pump(child, stdout, stderr, queue, over));
-        Ok(Self { stdin, output })
+        let (signals, signals_wanted) = ExecSignals::new();
+        tokio::spawn(pump(child, stdout, stderr, signals_wanted, queue, over));
+        Ok(Self { stdin, signals, output })
     }
 }
 
@@ -84,8 +86,14 @@ async fn feed<W: AsyncWrite + Unpin>(
     }
 }
 
-async fn pump<O, E>(mut child: Child, mut stdout: O, mut stderr: E, queue: Queue, over: CancellationToken)
-where
+async fn pump<O, E>(
+    mut child: Child,
+    mut stdout: O,
+    mut stderr: E,
+    mut signals: mpsc::UnboundedReceiver<String>,
+    queue: Queue,
+    over: CancellationToken,
+) where
     O: AsyncRead + Unpin,
     E: AsyncRead + Unpin,
 {
@@ -97,6 +105,10 @@ where
             () = queue.abandoned() => break,
             read = stdout.read(&mut out), if out_open => block(read, &out, &mut out_open).map(Chunk::Stdout),
             read = stderr.read(&mut err), if err_open => block(read, &err, &mut err_open).map(Chunk::Stderr),
+            Some(name) = signals.recv() => {
+                signal_child(&child, &name);
+                None
+            }
         };
         if let Some(chunk) = chunk
             && !queue.push(chunk).await
@@ -108,14 +120,28 @@ where
         // It may be gone already.
         let _ = child.start_kill();
     }
-    let status = tokio::select! {
-        status = child.wait() => status,
-        () = queue.abandoned() => {
-            let _ = child.start_kill();
-            child.wait().await
+    let status = loop {
+        tokio::select! {
+            status = child.wait() => break status,
+            () = queue.abandoned() => {
+                let _ = child.start_kill();
+                break child.wait().await;
+            }
+            Some(name) = signals.recv() => signal_child(&child, &name),
         }
     };
     queue.send(status.map_or(Chunk::Lost, end));
+}
+
+/// Signals a child that has not been waited for: its number is still its own. Unknown names do nothing, as on a
+/// server.
+fn signal_child(child: &Child, name: &str) {
+    let pid = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
+    let number = SIGNALS.iter().find(|(_, known)| *known == name).map(|(number, _)| *number);
+    if let (Some(pid), Some(signal)) = (pid, number.and_then(Signal::from_named_raw)) {
+        // It may be gone already.
+        let _ = kill_process(pid, signal);
+    }
 }
 
 /// What a read brought; an end or an error closes that stream.
@@ -133,21 +159,25 @@ fn end(status: ExitStatus) -> Chunk {
     }
 }
 
-/// The name of a signal as SSH would send it (RFC 4254, section 6.10).
+/// The signals that SSH names (RFC 4254, section 6.10), and their numbers on Linux.
+const SIGNALS: [(i32, &str); 13] = [
+    (1, "HUP"),
+    (2, "INT"),
+    (3, "QUIT"),
+    (4, "ILL"),
+    (6, "ABRT"),
+    (8, "FPE"),
+    (9, "KILL"),
+    (10, "USR1"),
+    (11, "SEGV"),
+    (12, "USR2"),
+    (13, "PIPE"),
+    (14, "ALRM"),
+    (15, "TERM"),
+];
+
+/// The name of a signal as SSH would send it.
 fn signal_name(number: i32) -> String {
-    let name = match number {
-        1 => "HUP",
-        2 => "INT",
-        3 => "QUIT",
-        4 => "ILL",
-        6 => "ABRT",
-        8 => "FPE",
-        9 => "KILL",
-        11 => "SEGV",
-        13 => "PIPE",
-        14 => "ALRM",
-        15 => "TERM",
-        other => return other.to_string(),
-    };
-    name.to_owned()
+    let known = SIGNALS.iter().find(|(known, _)| *known == number);
+    known.map_or_else(|| number.to_string(), |(_, name)| (*name).to_owned())
 }

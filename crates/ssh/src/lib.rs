@@ -52,10 +52,11 @@ pub mod trace;
 #[cfg(test)]
 mod tests;
 
+pub use algorithms::AlgorithmList;
 pub use connection::{Connection, LinkEnd};
 pub use connector::Connector;
 pub use error::{ConnectError, FailureClass, Phase, SshError};
-pub use exec::{Chunk, Exec, ExecOutput, ExecStdin};
+pub use exec::{Chunk, Exec, ExecOutput, ExecSignals, ExecStdin};
 pub use host_key::{HostKey, HostKeyProblem, HostKeyRefusal, ListedKey, Place, read_keys};
 pub use identity::Secrets;
 pub use known_hosts::{KnownHost, KnownHosts, Verdict};

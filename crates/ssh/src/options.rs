@@ -122,6 +122,13 @@ pub struct AlgorithmOptions {
     pub rsa_bits: Option<u32>,
 }
 
+impl AlgorithmOptions {
+    /// The fewest bits that an RSA key may have: 1024 when nothing is said, as for ssh(1).
+    pub(crate) fn least_rsa_bits(&self) -> u32 {
+        self.rsa_bits.unwrap_or(1024)
+    }
+}
+
 /// The link itself.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct LinkOptions {

@@ -148,7 +148,7 @@ impl HostShell {
         library: &'static str,
         options: ShellOptions,
     ) -> Result<Self, StepError> {
-        let Exec { mut stdin, mut output } = exec;
+        let Exec { mut stdin, mut output, .. } = exec;
         let ready = privilege::ready_text();
         let lane = || Lane::new(options.output_limit, &ready);
         let mut streams =

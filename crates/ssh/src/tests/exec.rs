@@ -40,7 +40,7 @@ async fn a_signal_arrives_by_name() {
 #[tokio::test]
 async fn input_comes_back_larger_than_any_window() {
     let Some((_sshd, connection)) = logged_in("").await else { return };
-    let Exec { mut stdin, mut output } = connection.exec("cat").await.unwrap();
+    let Exec { mut stdin, mut output, .. } = connection.exec("cat").await.unwrap();
     let sent: Vec<u8> = (0..5_000_000_u32).map(|n| u8::try_from(n % 251).unwrap()).collect();
     let (written, heard) = tokio::join!(
         async {
@@ -86,7 +86,7 @@ async fn dropping_the_output_closes_the_channel_and_its_tasks() {
     let Some((sshd, connection)) = logged_in("").await else { return };
     let before = Handle::current().metrics().num_alive_tasks();
     let witness = sshd.dir.path().join("witness");
-    let Exec { mut stdin, output } =
+    let Exec { mut stdin, output, .. } =
         connection.exec(&format!("cat >/dev/null; : >{}", witness.display())).await.unwrap();
     stdin.write_all(b"some input").await.unwrap();
     drop(output);
@@ -101,7 +101,7 @@ async fn dropping_the_output_closes_the_channel_and_its_tasks() {
 #[tokio::test]
 async fn a_waiting_writer_learns_that_the_command_has_ended() {
     let Some((_sshd, connection)) = logged_in("").await else { return };
-    let Exec { mut stdin, mut output } = connection.exec("exec </dev/null; sleep 0.2").await.unwrap();
+    let Exec { mut stdin, mut output, .. } = connection.exec("exec </dev/null; sleep 0.2").await.unwrap();
     let endless = vec![0; 64 * 1024 * 1024];
     let (written, heard) = tokio::join!(stdin.write_all(&endless), hear(&mut output));
     assert!(matches!(written, Err(SshError::StdinClosed { .. })));
@@ -150,4 +150,30 @@ async fn a_dropped_connection_takes_everything_along() {
     drop(connection);
     assert_eq!(timeout(Duration::from_secs(10), closed).await.unwrap(), LinkEnd::GivenUp);
     assert_eq!(hear(&mut exec.output).await.ends, [Chunk::Lost]);
+}
+
+#[tokio::test]
+async fn openssh_passes_a_signal_on() {
+    if rustix::process::getuid().is_root() {
+        println!("skipped: sshd signals no commands of root");
+        return;
+    }
+    let Some((_sshd, connection)) = logged_in("").await else { return };
+    let mut exec = connection.exec("echo up; exec sleep 1000").await.unwrap();
+    assert_eq!(exec.output.next().await, Some(Chunk::Stdout(b"up\n".to_vec())));
+    exec.signals.send("TERM").unwrap();
+    assert_eq!(hear(&mut exec.output).await.ends, [Chunk::Signal("TERM".to_owned())]);
+    eventually("the end of the channel's task", || exec.signals.send("TERM").is_err()).await;
+}
+
+#[tokio::test]
+async fn a_subsystem_speaks_and_an_unknown_one_is_refused() {
+    let Some((_sshd, connection)) = logged_in("Subsystem sftp internal-sftp").await else { return };
+    let mut sftp = connection.subsystem("sftp").await.unwrap();
+    // SSH_FXP_INIT, version 3 (draft-ietf-secsh-filexfer-02, section 4).
+    sftp.stdin.write_all(&[0, 0, 0, 5, 1, 0, 0, 0, 3]).await.unwrap();
+    let Some(Chunk::Stdout(answer)) = sftp.output.next().await else { panic!("no answer") };
+    assert_eq!(answer.get(4..9), Some(&[2, 0, 0, 0, 3][..]));
+    let mut unknown = connection.subsystem("nonsense").await.unwrap();
+    assert_eq!(hear(&mut unknown.output).await.ends, [Chunk::Refused]);
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use russh::keys::ssh_key::Algorithm;
 use russh::server::{self, Auth, Handle, PublicKeyOffer, Session, VerifiedPublicKey};
+use russh::{Channel, ChannelId, Sig};
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
@@ -13,7 +14,7 @@ use tokio::time::timeout;
 
 use super::sshd::{Sshd, connector, settings};
 use super::stall::{Staller, known_target};
-use super::{eventually, new_key};
+use super::{eventually, hear, new_key};
 use crate::{Chunk, Connector, LinkEnd, Settings, SshError, Target};
 
 /// Opens channels to the client as soon as it is logged in, and counts the refusals.
@@ -57,6 +58,62 @@ async fn every_channel_that_the_server_opens_is_refused() {
     let connection = connector().connect(&known_target(&server, &host_key, dir.path())).await.unwrap();
     eventually("six refusals", || server.counted() == 6).await;
     drop(connection);
+}
+
+/// Runs nothing, and ends "it" by the signal that it is sent.
+struct Signalled;
+
+impl server::Handler for Signalled {
+    type Error = russh::Error;
+
+    async fn auth_publickey(&mut self, _: &str, _: VerifiedPublicKey<'_>) -> Result<Auth, russh::Error> {
+        Ok(Auth::Accept)
+    }
+
+    async fn channel_open_session(
+        &mut self,
+        _: Channel<server::Msg>,
+        reply: server::ChannelOpenHandle,
+        _: &mut Session,
+    ) -> Result<(), russh::Error> {
+        reply.accept().await;
+        Ok(())
+    }
+
+    async fn exec_request(
+        &mut self,
+        channel: ChannelId,
+        _: &[u8],
+        session: &mut Session,
+    ) -> Result<(), russh::Error> {
+        session.channel_success(channel)
+    }
+
+    async fn signal(
+        &mut self,
+        channel: ChannelId,
+        signal: Sig,
+        session: &mut Session,
+    ) -> Result<(), russh::Error> {
+        session.exit_signal_request(channel, signal, false, "", "")?;
+        session.close(channel)
+    }
+}
+
+#[tokio::test]
+async fn signals_travel_by_name_and_come_back() {
+    let host_key = new_key(Algorithm::Ed25519);
+    let config = server::Config { keys: vec![host_key.clone()], ..server::Config::default() };
+    let server = Staller::serving(config, |_| Signalled);
+    let dir = tempfile::tempdir().unwrap();
+    let connection = connector().connect(&known_target(&server, &host_key, dir.path())).await.unwrap();
+    for name in ["TERM", "USR1", "INT", "WINCH@example.org"] {
+        let mut exec = connection.exec("cat").await.unwrap();
+        exec.signals.send(name).unwrap();
+        let ended = timeout(Duration::from_secs(60), hear(&mut exec.output)).await.unwrap();
+        assert_eq!(ended.ends, [Chunk::Signal(name.to_owned())]);
+        eventually("the end of the channel's task", || exec.signals.send(name).is_err()).await;
+    }
 }
 
 /// A wire that can be cut without either end noticing: it just stops carrying. Returns its port.

@@ -32,6 +32,17 @@ async fn signals_have_names() {
 }
 
 #[tokio::test]
+async fn a_process_gets_a_signal_by_name() {
+    let mut exec = sh("trap 'echo got USR1; exit 4' USR1; echo up; while :; do sleep 0.05; done", 1 << 20);
+    assert_eq!(exec.output.next().await, Some(Chunk::Stdout(b"up\n".to_vec())));
+    exec.signals.send("NONSENSE").unwrap();
+    exec.signals.send("USR1").unwrap();
+    let heard = hear(&mut exec.output).await;
+    assert_eq!((heard.stdout.as_slice(), heard.ends), (&b"got USR1\n"[..], vec![Chunk::Exit(4)]));
+    eventually("the end of the pump", || exec.signals.send("USR1").is_err()).await;
+}
+
+#[tokio::test]
 async fn too_much_unread_output_ends_the_process() {
     let mut exec = sh("exec yes", 100_000);
     eventually("the end of yes", || Handle::current().metrics().num_alive_tasks() == 0).await;
@@ -42,7 +53,7 @@ async fn too_much_unread_output_ends_the_process() {
 
 #[tokio::test]
 async fn dropping_the_output_kills_the_process() {
-    let Exec { mut stdin, output } = sh("exec cat", 1 << 20);
+    let Exec { mut stdin, output, .. } = sh("exec cat", 1 << 20);
     drop(output);
     eventually("the tasks' end", || Handle::current().metrics().num_alive_tasks() == 0).await;
     assert!(matches!(stdin.write_all(b"x").await, Err(SshError::StdinClosed { .. })));

@@ -102,7 +102,7 @@ async fn sudo_that_never_answers_is_given_up() {
 #[tokio::test]
 async fn a_line_without_our_word_is_not_run() {
     on_every_shell(async |host| {
-        let Exec { mut stdin, mut output } = host.exec(Become::None, false);
+        let Exec { mut stdin, mut output, .. } = host.exec(Become::None, false);
         stdin.write_all(b": >\"$PIPEDOWN_ROOT/run\"\n").await.unwrap();
         let mut status = None;
         while let Some(chunk) = output.next().await {
