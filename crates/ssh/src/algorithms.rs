@@ -191,7 +191,8 @@ pub(crate) fn preferred(
 
 /// A signature algorithm by its name; nothing for a certificate's.
 fn plain(name: &str) -> Option<Algorithm> {
-    Algorithm::new(name).ok().filter(|algorithm| algorithm.as_str() == name)
+    // Names that the library does not know are names of other people's algorithms to it.
+    Algorithm::new(name).ok().filter(|algorithm| !matches!(algorithm, Algorithm::Other(_)))
 }
 
 /// The algorithm below a certificate's name.
