@@ -5,7 +5,9 @@ use std::borrow::Cow;
 use russh::keys::Algorithm;
 use russh::{Preferred, cipher, compression, kex, mac};
 
+use crate::error::ConnectError;
 use crate::options::AlgorithmOptions;
+use crate::target::Target;
 
 /// A list of algorithms that ssh_config(5) has a keyword for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -71,7 +73,7 @@ impl AlgorithmList {
     }
 
     /// What was asked for, as far as we have it; the defaults when nothing was.
-    pub(crate) fn chosen<'a>(self, asked: Option<&'a [String]>) -> Result<Vec<&'a str>, NoneKnown> {
+    pub(crate) fn chosen(self, asked: Option<&[String]>) -> Result<Vec<&str>, NoneKnown> {
         let Some(asked) = asked else { return Ok(self.defaults().to_vec()) };
         let mut chosen: Vec<&str> = Vec::new();
         for name in asked.iter().map(String::as_str) {
@@ -91,6 +93,13 @@ impl AlgorithmList {
 pub(crate) struct NoneKnown {
     pub(crate) kind: &'static str,
     pub(crate) asked: Vec<String>,
+}
+
+impl NoneKnown {
+    /// The same as the failure of a connect.
+    pub(crate) fn error(self, target: &Target) -> ConnectError {
+        ConnectError::NoKnownAlgorithm { host: target.name.clone(), kind: self.kind, asked: self.asked }
+    }
 }
 
 const KEX: [&str; 7] = [

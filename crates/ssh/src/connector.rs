@@ -192,7 +192,7 @@ impl Connector {
         seen: &Timeline,
     ) -> Result<Session, ConnectError> {
         let deadlines = &self.0.settings.deadlines;
-        let config = self.config(target, &known.types())?;
+        let config = self.config(target, &known.types()).map_err(|none| none.error(target))?;
         let (stream, kill) = KillableStream::new(tcp, seen.clone());
         let (sender, ended) = watch::channel(None);
         let accepted = Arc::new(OnceLock::new());
@@ -269,12 +269,9 @@ impl Connector {
         }
     }
 
-    fn config(&self, target: &Target, known_types: &[&str]) -> Result<Config, ConnectError> {
+    fn config(&self, target: &Target, known_types: &[&str]) -> Result<Config, NoneKnown> {
         let settings = &self.0.settings;
-        let preferred = preferred(&target.algorithms, known_types, false).map_err(|none| {
-            let NoneKnown { kind, asked } = none;
-            ConnectError::NoKnownAlgorithm { host: target.name.clone(), kind, asked }
-        })?;
+        let preferred = preferred(&target.algorithms, known_types, false)?;
         let keepalive = target.link.keepalive.unwrap_or(settings.keepalive);
         let keepalive_max = target.link.keepalive_max.unwrap_or(settings.keepalive_max);
         let (keepalive_interval, inactivity_timeout) =
