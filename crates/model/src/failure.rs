@@ -26,6 +26,8 @@ pub enum FailureClass {
     Auth,
     /// The link went away.
     Dropped,
+    /// A bastion on the way is the trouble; nothing is known about the host.
+    Bastion,
     /// sudo or doas refused.
     Become,
     /// Something on the host did not answer before its deadline.
@@ -44,9 +46,12 @@ impl FailureClass {
     /// The exit code that a failure of this class leads to.
     pub fn exit_code(self) -> ExitCode {
         match self {
-            Self::Resolve | Self::Connect | Self::Banner | Self::KeyExchange | Self::Dropped => {
-                ExitCode::Unreachable
-            }
+            Self::Resolve
+            | Self::Connect
+            | Self::Banner
+            | Self::KeyExchange
+            | Self::Dropped
+            | Self::Bastion => ExitCode::Unreachable,
             Self::Refused => ExitCode::Stopped,
             Self::Controller => ExitCode::Internal,
             Self::HostKeyUnknown
@@ -72,6 +77,7 @@ impl FailureClass {
             Self::HostKeyRevoked => "revoked host key",
             Self::Auth => "authentication",
             Self::Dropped => "link lost",
+            Self::Bastion => "bastion",
             Self::Become => "privileges",
             Self::Deadline => "deadline",
             Self::Refused => "refused",

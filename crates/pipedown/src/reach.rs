@@ -32,6 +32,9 @@ impl SshOpener {
             None => Settings::default(),
         };
         settings.agent_socket = std::env::var_os("SSH_AUTH_SOCK").filter(|s| !s.is_empty()).map(Into::into);
+        if let Some(shell) = std::env::var_os("SHELL").filter(|shell| !shell.is_empty()) {
+            settings.shell = shell.into();
+        }
         settings.deadlines.resolve = reach.connect_timeout;
         settings.deadlines.connect = reach.connect_timeout;
         settings.deadlines.banner = reach.connect_timeout;
@@ -141,6 +144,7 @@ pub fn failure(error: &ConnectError) -> Failure {
         (SshClass::AuthDenied, _) | (SshClass::TimedOut | SshClass::Dropped, Phase::Auth) => {
             FailureClass::Auth
         }
+        (SshClass::Bastion, _) => FailureClass::Bastion,
         (SshClass::Dropped, _) => FailureClass::Dropped,
     };
     Failure::new(class, error.to_string()).with_hint(error.hint())

@@ -7,12 +7,13 @@ use russh::client::{ChannelOpenHandle, DisconnectReason, Handler, Msg, Session};
 use russh::keys::PublicKeyOrCertificate;
 use russh::keys::ssh_key::PublicKey;
 use russh::keys::ssh_key::public::KeyData;
-use russh::{Channel, Names};
+use russh::{Channel, ChannelId, ChannelOpenFailure, Names};
 use tokio::sync::watch;
 
 use crate::connection::LinkEnd;
 use crate::host_key::{HostKey, HostKeyRefusal};
 use crate::known_hosts::{KnownHost, Verdict};
+use crate::route::Refusals;
 
 /// How many characters of banners are kept.
 const MAX_BANNER: usize = 4096;
@@ -46,6 +47,8 @@ pub(crate) struct Client {
     pub(crate) accepted: Arc<OnceLock<HostKey>>,
     /// What the server showed before or during the login, nologin's text for example.
     pub(crate) banner: Arc<Mutex<String>>,
+    /// What the server says when it refuses a channel.
+    pub(crate) refusals: Refusals,
     /// Dropped together with the session's task: its receivers learn the end in any case.
     pub(crate) ended: watch::Sender<Option<LinkEnd>>,
     /// How many key exchanges have come to their end.
@@ -98,6 +101,18 @@ impl Handler for Client {
             }
         };
         self.ended.send_replace(Some(end));
+        Ok(())
+    }
+
+    async fn channel_open_failure(
+        &mut self,
+        _: ChannelId,
+        _: ChannelOpenFailure,
+        words: &str,
+        _: &str,
+        _: &mut Session,
+    ) -> Result<(), ClientError> {
+        self.refusals.heard(words);
         Ok(())
     }
 

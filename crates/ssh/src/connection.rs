@@ -17,6 +17,7 @@ use crate::error::{SshError, io_text, lowercase_first};
 use crate::exec::Exec;
 use crate::exec_channel;
 use crate::host_key::HostKey;
+use crate::route::{Refusals, Via};
 use crate::stream::KillSwitch;
 
 /// How a link ended.
@@ -37,6 +38,17 @@ pub enum LinkEnd {
     Silent,
     /// This side ended it.
     GivenUp,
+    /// The host sent more than this side could take: this many bytes were waiting.
+    Overrun(usize),
+    /// The link to the bastion on the way ended.
+    Bastion {
+        /// The bastion, as the user knows it.
+        hop: String,
+        /// How its link ended.
+        end: Box<LinkEnd>,
+    },
+    /// The ProxyCommand ended: its status, and its last words.
+    Command(String),
     /// Something else.
     Failed(String),
 }
@@ -52,6 +64,10 @@ impl LinkEnd {
     }
 
     fn from_io(error: &io::Error) -> Self {
+        // Our own streams say it themselves.
+        if let Some(end) = error.get_ref().and_then(|inner| inner.downcast_ref::<Self>()) {
+            return end.clone();
+        }
         match error.kind() {
             io::ErrorKind::UnexpectedEof => Self::Closed,
             io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => Self::Reset,
@@ -61,6 +77,9 @@ impl LinkEnd {
         }
     }
 }
+
+/// So that our own streams can hand it through russh, inside an [`io::Error`].
+impl std::error::Error for LinkEnd {}
 
 impl fmt::Display for LinkEnd {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -72,6 +91,11 @@ impl fmt::Display for LinkEnd {
             Self::Reset => f.write_str("the connection was reset"),
             Self::Silent => f.write_str("the server stopped answering"),
             Self::GivenUp => f.write_str("this side gave the connection up"),
+            Self::Overrun(bytes) => {
+                write!(f, "the host sent more than could be taken ({} MiB were waiting)", bytes >> 20)
+            }
+            Self::Bastion { hop, end } => write!(f, "the link to bastion {hop} is gone: {end}"),
+            Self::Command(words) => write!(f, "the ProxyCommand ended: {words}"),
             Self::Failed(reason) => f.write_str(reason),
         }
     }
@@ -100,8 +124,8 @@ pub struct Connection {
     pub(crate) host_key: HostKey,
     pub(crate) identity: String,
     pub(crate) banner: String,
-    pub(crate) local: SocketAddr,
-    pub(crate) peer: SocketAddr,
+    pub(crate) via: Via,
+    pub(crate) refusals: Refusals,
     pub(crate) open_limit: Duration,
     pub(crate) close_limit: Duration,
     pub(crate) unread_limit: usize,
@@ -109,10 +133,7 @@ pub struct Connection {
 
 impl fmt::Debug for Connection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Connection")
-            .field("host", &self.host)
-            .field("peer", &self.peer)
-            .finish_non_exhaustive()
+        f.debug_struct("Connection").field("host", &self.host).field("via", &self.via).finish_non_exhaustive()
     }
 }
 
@@ -231,14 +252,25 @@ impl Connection {
         &self.banner
     }
 
-    /// Our end of the TCP connection.
-    pub fn local_addr(&self) -> SocketAddr {
-        self.local
+    /// The way to the host.
+    pub fn via(&self) -> &Via {
+        &self.via
     }
 
-    /// The host's end of the TCP connection.
-    pub fn peer_addr(&self) -> SocketAddr {
-        self.peer
+    /// Our end of the TCP connection; `None` if there is none of ours.
+    pub fn local_addr(&self) -> Option<SocketAddr> {
+        match self.via {
+            Via::Tcp { local, .. } => Some(local),
+            Via::Command | Via::Bastion(_) => None,
+        }
+    }
+
+    /// The host's end of the TCP connection; `None` if there is none of ours.
+    pub fn peer_addr(&self) -> Option<SocketAddr> {
+        match self.via {
+            Via::Tcp { peer, .. } => Some(peer),
+            Via::Command | Via::Bastion(_) => None,
+        }
     }
 
     /// Waits until the link is gone and tells how it ended. The future does not borrow the connection.

@@ -7,12 +7,14 @@ use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
 use russh::client::{Config, Handle, connect_stream};
 use russh::{AlgorithmKind, Error};
-use tokio::net::TcpStream;
 use tokio::sync::{OnceCell, watch};
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
+use tokio_util::sync::DropGuard;
 
 use crate::algorithms::{NoneKnown, preferred};
 use crate::auth::{Login, log_in};
@@ -24,8 +26,10 @@ use crate::host_key::HostKey;
 use crate::identity::Secrets;
 use crate::key_ring::{Identities, KeyRing, agent_socket};
 use crate::known_hosts::{KnownHost, KnownHosts};
-use crate::stream::{KillSwitch, KillableStream};
-use crate::target::{Settings, Target, Warning};
+use crate::options::Route;
+use crate::route::{Bastions, Doors, Refusals, Turn, Via, hop_of, pause, start_command};
+use crate::stream::{KillSwitch, KillableStream, Wire};
+use crate::target::{Deadlines, Settings, Target, Warning};
 use crate::timeline::Timeline;
 use crate::trace::Tapped;
 
@@ -34,6 +38,13 @@ const CHANNEL_BUFFER: usize = 8;
 
 /// How OpenSSH says goodbye after MaxAuthTries.
 const TOO_MANY: &str = "Too many authentication failures";
+
+/// How often a server is tried that drops us before it has said a word.
+const DROPS: u32 = 5;
+
+/// The window of a channel on a connection whose channels are tunnels. russh gives a connection up on which more than
+/// two windows arrive while it waits for the other side to begin a re-key; many tunnels share these two.
+const TUNNEL_WINDOW: u32 = 16 * 1024 * 1024;
 
 type KnownHostsCell = Arc<OnceCell<Arc<KnownHosts>>>;
 
@@ -45,6 +56,19 @@ struct Inner {
     settings: Settings,
     keys: KeyRing,
     known_hosts: Mutex<HashMap<Vec<PathBuf>, KnownHostsCell>>,
+    bastions: Arc<Bastions>,
+    /// Connections to bastions end with the connector, as soon as nobody uses them.
+    _closing: DropGuard,
+    doors: Doors,
+}
+
+/// What a connection is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// For commands on the host itself.
+    Commands,
+    /// For tunnels to others.
+    Tunnels,
 }
 
 impl fmt::Debug for Connector {
@@ -61,6 +85,7 @@ pub(crate) struct Session {
     pub(crate) accepted: Arc<OnceLock<HostKey>>,
     banner: Arc<Mutex<String>>,
     exchanges: Arc<AtomicU64>,
+    refusals: Refusals,
 }
 
 impl Session {
@@ -72,7 +97,15 @@ impl Session {
 impl Connector {
     /// Takes the settings that all connections share. Without `secrets`, encrypted identities are left out.
     pub fn new(settings: Settings, secrets: Option<Arc<dyn Secrets>>) -> Self {
-        Self(Arc::new(Inner { settings, keys: KeyRing::new(secrets), known_hosts: Mutex::default() }))
+        let bastions = Arc::new(Bastions::default());
+        Self(Arc::new(Inner {
+            settings,
+            keys: KeyRing::new(secrets),
+            known_hosts: Mutex::default(),
+            _closing: bastions.closing.clone().drop_guard(),
+            bastions,
+            doors: Doors::default(),
+        }))
     }
 
     /// The settings.
@@ -85,8 +118,14 @@ impl Connector {
         self.0.keys.warnings()
     }
 
-    /// Reads a target's identities, and asks for their passphrases, ahead of [`connect`](Self::connect).
+    /// Reads the identities of a target and of the bastions before it, and asks for their passphrases, ahead of
+    /// [`connect`](Self::connect).
     pub async fn unlock(&self, target: &Target) {
+        if let Route::Jump(hops) = &target.link.route {
+            for hop in hops {
+                Box::pin(self.unlock(hop)).await;
+            }
+        }
         // They are kept for later; what is wrong with them is among the warnings.
         let _ = self.0.keys.identities(target, &self.0.settings).await;
     }
@@ -113,15 +152,28 @@ impl Connector {
         target: &Target,
         seen: &Timeline,
     ) -> Result<Connection, ConnectError> {
-        let known = self.known(target).await;
+        self.connect_for(target, seen, Purpose::Commands).await
+    }
+
+    /// Connects to a bastion. Boxed, because the way to a bastion may lead through another one.
+    pub(crate) fn connect_for_tunnels<'a>(
+        &'a self,
+        hop: &'a Target,
+    ) -> BoxFuture<'a, Result<Connection, ConnectError>> {
+        async move { self.connect_for(hop, &Timeline::default(), Purpose::Tunnels).await }.boxed()
+    }
+
+    async fn connect_for(
+        &self,
+        target: &Target,
+        seen: &Timeline,
+        purpose: Purpose,
+    ) -> Result<Connection, ConnectError> {
         let identities = self.0.keys.identities(target, &self.0.settings).await;
-        let tcp = dial(target, &self.0.settings.deadlines, seen).await?;
-        let addresses = tcp.local_addr().and_then(|local| Ok((local, tcp.peer_addr()?)));
-        let (local, peer) = addresses.map_err(|_| dropped(target, Phase::Connect, LinkEnd::Reset))?;
-        seen.connected(Some(local), Some(peer));
-        let mut session = self.shake_hands(target, tcp, known, seen).await?;
+        let (mut session, via, turn) = self.greet(target, seen, purpose).await?;
         seen.keyed();
         let identity = self.authenticate(target, &mut session, identities).await?;
+        drop(turn);
         seen.logged_in();
         let Some(host_key) = session.accepted.get().cloned() else {
             return Err(dropped(target, Phase::KeyExchange, LinkEnd::Closed));
@@ -139,12 +191,74 @@ impl Connector {
             host_key,
             identity,
             banner,
-            local,
-            peer,
+            via,
+            refusals: session.refusals,
             open_limit: settings.deadlines.open,
             close_limit: settings.deadlines.close,
             unread_limit: settings.unread_limit,
         })
+    }
+
+    /// Gets as far as an accepted host key. A server that drops us because too many are at its door is tried again.
+    pub(crate) async fn greet(
+        &self,
+        target: &Target,
+        seen: &Timeline,
+        purpose: Purpose,
+    ) -> Result<(Session, Via, Turn), ConnectError> {
+        let mut drops = 0;
+        loop {
+            let known = self.known(target).await;
+            let turn = self.0.doors.turn(target).await;
+            let (wire, via) = self.reach(target, seen).await?;
+            if let Via::Tcp { local, peer } = via {
+                seen.connected(Some(local), Some(peer));
+            } else {
+                seen.connected(None, None);
+            }
+            let error = match self.shake_hands(target, wire, known, seen, purpose).await {
+                Ok(session) => return Ok((session, via, turn)),
+                Err(error) => error,
+            };
+            let crowded = error.is_full_house()
+                || error.is_drop_at_the_door() && (purpose == Purpose::Tunnels || turn.is_shared());
+            drops += 1;
+            if !crowded || drops == DROPS {
+                return Err(error);
+            }
+            drop(turn);
+            seen.again();
+            pause(drops - 1).await;
+        }
+    }
+
+    /// Opens the stream to a target.
+    async fn reach(&self, target: &Target, seen: &Timeline) -> Result<(Box<dyn Wire>, Via), ConnectError> {
+        let Inner { settings, bastions, .. } = &*self.0;
+        let deadlines = &settings.deadlines;
+        match &target.link.route {
+            Route::Direct => {}
+            Route::Command(command) => {
+                let failed = |source| ConnectError::Command {
+                    host: target.name.clone(),
+                    shell: settings.shell.display().to_string(),
+                    source,
+                };
+                let wire = start_command(&settings.shell, command).map_err(failed)?;
+                return Ok((Box::new(wire), Via::Command));
+            }
+            Route::Jump(hops) => {
+                if let Some(hop) = hop_of(hops) {
+                    let limit = target.link.connect_timeout.unwrap_or(deadlines.connect);
+                    let (tunnel, via) = bastions.tunnel(self, target, &hop, limit).await?;
+                    return Ok((Box::new(tunnel), via));
+                }
+            }
+        }
+        let tcp = dial(target, deadlines, seen).await?;
+        let addresses = tcp.local_addr().and_then(|local| Ok(Via::Tcp { local, peer: tcp.peer_addr()? }));
+        let via = addresses.map_err(|_| dropped(target, Phase::Connect, LinkEnd::Reset))?;
+        Ok((Box::new(tcp), via))
     }
 
     /// What is known about a host.
@@ -184,25 +298,29 @@ impl Connector {
     }
 
     /// Version lines, key exchange, host key.
-    pub(crate) async fn shake_hands(
+    async fn shake_hands(
         &self,
         target: &Target,
-        tcp: TcpStream,
+        wire: Box<dyn Wire>,
         known: KnownHost,
         seen: &Timeline,
+        purpose: Purpose,
     ) -> Result<Session, ConnectError> {
         let deadlines = &self.0.settings.deadlines;
-        let config = self.config(target, &known.types()).map_err(|none| none.error(target))?;
-        let (stream, kill) = KillableStream::new(tcp, seen.clone());
+        let banner_limit = banner_limit(target, deadlines);
+        let config = self.config(target, &known.types(), purpose).map_err(|none| none.error(target))?;
+        let (stream, kill) = KillableStream::new(wire, seen.clone());
         let (sender, ended) = watch::channel(None);
         let accepted = Arc::new(OnceLock::new());
         let banner = Arc::new(Mutex::new(String::new()));
         let exchanges = Arc::new(AtomicU64::new(0));
+        let refusals = Refusals::default();
         let client = Client {
             known,
             rsa_bits: target.algorithms.least_rsa_bits(),
             accepted: Arc::clone(&accepted),
             banner: Arc::clone(&banner),
+            refusals: refusals.clone(),
             ended: sender,
             exchanges: Arc::clone(&exchanges),
         };
@@ -211,9 +329,9 @@ impl Connector {
         tokio::pin!(connecting);
         let result = tokio::select! {
             result = &mut connecting => Some(result),
-            greeted = timeout(deadlines.banner, kill.greeted()) => match greeted {
+            greeted = timeout(banner_limit, kill.greeted()) => match greeted {
                 Ok(()) => None,
-                Err(_) => return Err(no_banner(target, &kill).unwrap_or_else(|| timed_out(target, Phase::Banner, deadlines.banner))),
+                Err(_) => return Err(no_banner(target, &kill).unwrap_or_else(|| timed_out(target, Phase::Banner, banner_limit))),
             },
         };
         let result = match result {
@@ -223,7 +341,7 @@ impl Connector {
                 .map_err(|_| timed_out(target, Phase::KeyExchange, deadlines.key_exchange))?,
         };
         match result {
-            Ok(handle) => Ok(Session { handle, kill, ended, accepted, banner, exchanges }),
+            Ok(handle) => Ok(Session { handle, kill, ended, accepted, banner, exchanges, refusals }),
             Err(error) => Err(handshake_error(target, &kill, error)),
         }
     }
@@ -269,21 +387,27 @@ impl Connector {
         }
     }
 
-    fn config(&self, target: &Target, known_types: &[&str]) -> Result<Config, NoneKnown> {
+    fn config(&self, target: &Target, known_types: &[&str], purpose: Purpose) -> Result<Config, NoneKnown> {
         let settings = &self.0.settings;
         let preferred = preferred(&target.algorithms, known_types, false)?;
         let keepalive = target.link.keepalive.unwrap_or(settings.keepalive);
         let keepalive_max = target.link.keepalive_max.unwrap_or(settings.keepalive_max);
         let (keepalive_interval, inactivity_timeout) =
             patience(keepalive, keepalive_max, settings.inactivity);
+        let defaults = Config::default();
+        let window_size = match purpose {
+            Purpose::Commands => defaults.window_size,
+            Purpose::Tunnels => TUNNEL_WINDOW,
+        };
         Ok(Config {
+            window_size,
             preferred,
             channel_buffer_size: CHANNEL_BUFFER,
             inactivity_timeout,
             keepalive_interval,
             keepalive_max,
             nodelay: true,
-            ..Config::default()
+            ..defaults
         })
     }
 }
@@ -305,6 +429,14 @@ fn names(target: &Target) -> Vec<String> {
         names.push(target.address.clone());
     }
     names
+}
+
+/// How long the version line may take. A command connects before it brings one.
+fn banner_limit(target: &Target, deadlines: &Deadlines) -> Duration {
+    match target.link.route {
+        Route::Command(_) => target.link.connect_timeout.unwrap_or(deadlines.connect) + deadlines.banner,
+        Route::Direct | Route::Jump(_) => deadlines.banner,
+    }
 }
 
 fn dropped(target: &Target, phase: Phase, end: LinkEnd) -> ConnectError {

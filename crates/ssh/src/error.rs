@@ -3,10 +3,12 @@
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::connection::LinkEnd;
 use crate::host_key::{HostKeyProblem, HostKeyRefusal};
+use crate::route::TunnelProblem;
 
 /// The phase of a connect, in the order in which they happen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -58,6 +60,8 @@ pub enum FailureClass {
     AuthDenied,
     /// The connection was closed on us.
     Dropped,
+    /// A bastion on the way is the trouble, not the host.
+    Bastion,
 }
 
 /// Why a host could not be connected to.
@@ -176,6 +180,36 @@ pub enum ConnectError {
         /// What the server showed before, nologin's text for example; empty if nothing.
         banner: String,
     },
+    /// A bastion on the way could not be connected to. All hosts behind it share the source.
+    #[error("connect to {host}: bastion {hop}: failed to {source}")]
+    Bastion {
+        /// The host, as the user knows it.
+        host: String,
+        /// The bastion.
+        hop: String,
+        /// What happened to the connection to the bastion.
+        source: Arc<ConnectError>,
+    },
+    /// A bastion on the way is up, but there is no tunnel through it to the host.
+    #[error("connect to {host}: bastion {hop}: {problem}")]
+    Tunnel {
+        /// The host, as the user knows it.
+        host: String,
+        /// The bastion.
+        hop: String,
+        /// Why not.
+        problem: TunnelProblem,
+    },
+    /// The ProxyCommand could not be started.
+    #[error("connect to {host}: start the ProxyCommand by {shell}: {}", io_text(source))]
+    Command {
+        /// The host, as the user knows it.
+        host: String,
+        /// The shell that was to run it.
+        shell: String,
+        /// The system's answer.
+        source: io::Error,
+    },
 }
 
 impl ConnectError {
@@ -192,7 +226,10 @@ impl ConnectError {
             | Self::KeyExchange { host, .. }
             | Self::HostKey { host, .. }
             | Self::AuthDenied { host, .. }
-            | Self::Dropped { host, .. } => host,
+            | Self::Dropped { host, .. }
+            | Self::Bastion { host, .. }
+            | Self::Tunnel { host, .. }
+            | Self::Command { host, .. } => host,
         }
     }
 
@@ -213,7 +250,20 @@ impl ConnectError {
                 HostKeyProblem::Revoked { .. } => FailureClass::HostKeyRevoked,
             },
             Self::AuthDenied { .. } => FailureClass::AuthDenied,
+            Self::Dropped { end: LinkEnd::Bastion { .. }, .. } | Self::Bastion { .. } => {
+                FailureClass::Bastion
+            }
+            // A command that cannot reach the host has said so and ended.
+            Self::Dropped { end: LinkEnd::Command(_), phase: Phase::Banner, .. } => FailureClass::Unreachable,
             Self::Dropped { .. } => FailureClass::Dropped,
+            Self::Tunnel { problem, .. } => match problem {
+                TunnelProblem::Unreachable(_) => FailureClass::Unreachable,
+                TunnelProblem::Silent(_) => FailureClass::TimedOut,
+                TunnelProblem::Forbidden(_) | TunnelProblem::Full(_) | TunnelProblem::Lost(_) => {
+                    FailureClass::Bastion
+                }
+            },
+            Self::Command { .. } => FailureClass::Unreachable,
         }
     }
 
@@ -221,7 +271,9 @@ impl ConnectError {
     pub fn phase(&self) -> Phase {
         match self {
             Self::Resolve { .. } => Phase::Resolve,
-            Self::Tcp { .. } => Phase::Connect,
+            Self::Tcp { .. } | Self::Bastion { .. } | Self::Tunnel { .. } | Self::Command { .. } => {
+                Phase::Connect
+            }
             Self::NotSsh { .. } => Phase::Banner,
             Self::NoCommonAlgorithm { .. }
             | Self::NoKnownAlgorithm { .. }
@@ -239,6 +291,16 @@ impl ConnectError {
             Self::HostKey { refusal, .. } => Some(refusal),
             _ => None,
         }
+    }
+
+    /// Whether the server closed before it had said a word: sshd does so at random when many are at its door.
+    pub(crate) fn is_drop_at_the_door(&self) -> bool {
+        matches!(self, Self::Dropped { phase: Phase::Banner, end: LinkEnd::Closed | LinkEnd::Reset, .. })
+    }
+
+    /// Whether the server said that too many are at its door (sshd since 8.5).
+    pub(crate) fn is_full_house(&self) -> bool {
+        matches!(self, Self::NotSsh { first, .. } if first.starts_with("Exceeded MaxStartups"))
     }
 
     /// What to do next.
@@ -274,7 +336,12 @@ impl ConnectError {
                 "check that one of these keys is in {user}'s authorized_keys, and AllowUsers; the server's log \
                  tells why"
             ),
-            Self::Dropped { phase, .. } => dropped_hint(*phase).to_owned(),
+            Self::Dropped { phase, end, .. } => dropped_hint(*phase, end),
+            Self::Bastion { hop, source, .. } => {
+                format!("every host behind {hop} waits for this: {}", source.hint())
+            }
+            Self::Tunnel { hop, problem, .. } => tunnel_hint(hop, problem),
+            Self::Command { .. } => "check $SHELL and the ProxyCommand in ssh_config".to_owned(),
         }
     }
 }
@@ -318,13 +385,36 @@ fn not_ssh_hint(first: &str) -> &'static str {
     }
 }
 
-fn dropped_hint(phase: Phase) -> &'static str {
-    match phase {
-        Phase::Auth => "the server ended the login: its log tells why (MaxAuthTries, PAM, nologin)",
-        _ => {
-            "the server closed at once: it may limit logins (MaxStartups, PerSourcePenalties, fail2ban), refuse this \
-             address, or be shutting down"
+fn dropped_hint(phase: Phase, end: &LinkEnd) -> String {
+    match (end, phase) {
+        (LinkEnd::Bastion { hop, .. }, _) => {
+            format!("the host itself may be well: check {hop}, then try again")
         }
+        (LinkEnd::Command(_), _) => {
+            "run the ProxyCommand by hand: `ssh -G HOST` shows it; it is to print the host's version line, and \
+             cannot ask for anything here"
+                .to_owned()
+        }
+        (_, Phase::Auth) => {
+            "the server ended the login: its log tells why (MaxAuthTries, PAM, nologin)".to_owned()
+        }
+        _ => "the server closed at once: it may limit logins (MaxStartups, PerSourcePenalties, fail2ban), refuse \
+              this address, or be shutting down"
+            .to_owned(),
+    }
+}
+
+fn tunnel_hint(hop: &str, problem: &TunnelProblem) -> String {
+    match problem {
+        TunnelProblem::Unreachable(_) | TunnelProblem::Silent(_) => format!(
+            "{hop} is up: check the host's power, its sshd, and its address and port as {hop} sees them (names are \
+             resolved there)"
+        ),
+        TunnelProblem::Forbidden(_) => {
+            format!("allow the forwarding on {hop}: AllowTcpForwarding and PermitOpen in its sshd_config")
+        }
+        TunnelProblem::Full(_) => format!("lower the parallelism, or raise the limits of {hop}"),
+        TunnelProblem::Lost(_) => format!("the host itself may be well: check {hop}, then try again"),
     }
 }
 

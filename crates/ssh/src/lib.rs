@@ -44,6 +44,7 @@ mod key_ring;
 mod known_hosts;
 mod options;
 mod proposal;
+mod route;
 mod stream;
 mod target;
 mod timeline;
@@ -65,5 +66,6 @@ pub use options::{
     UnknownHost,
 };
 pub use proposal::{Negotiated, Proposal};
+pub use route::{TunnelProblem, Via};
 pub use target::{Deadlines, Settings, Target, Warning};
 pub use timeline::{Observed, Timeline};

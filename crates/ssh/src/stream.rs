@@ -13,7 +13,6 @@ use std::task::{Context, Poll};
 
 use futures::task::AtomicWaker;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 use tokio::sync::Notify;
 
 use crate::timeline::Timeline;
@@ -119,19 +118,23 @@ impl Drop for KillSwitch {
     }
 }
 
-/// A TCP stream that a [`KillSwitch`] can end.
-#[derive(Debug)]
+/// Whatever carries bytes to a host and back.
+pub(crate) trait Wire: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Wire for T {}
+
+/// A stream that a [`KillSwitch`] can end.
 pub(crate) struct KillableStream {
-    tcp: TcpStream,
+    wire: Box<dyn Wire>,
     shared: Arc<Shared>,
     seen: Timeline,
     received: usize,
 }
 
 impl KillableStream {
-    pub(crate) fn new(tcp: TcpStream, seen: Timeline) -> (Self, KillSwitch) {
+    pub(crate) fn new(wire: Box<dyn Wire>, seen: Timeline) -> (Self, KillSwitch) {
         let shared = Arc::new(Shared::default());
-        (Self { tcp, shared: Arc::clone(&shared), seen, received: 0 }, KillSwitch(shared))
+        (Self { wire, shared: Arc::clone(&shared), seen, received: 0 }, KillSwitch(shared))
     }
 
     fn alive(&self) -> io::Result<()> {
@@ -165,7 +168,7 @@ impl AsyncRead for KillableStream {
         self.shared.reader.register(cx.waker());
         self.alive()?;
         let before = buf.filled().len();
-        let polled = Pin::new(&mut self.tcp).poll_read(cx, buf);
+        let polled = Pin::new(&mut self.wire).poll_read(cx, buf);
         let new = buf.filled().len().saturating_sub(before);
         self.admit(new)?;
         if let Some(new) = buf.filled().get(before..).filter(|new| !new.is_empty()) {
@@ -183,7 +186,7 @@ impl AsyncWrite for KillableStream {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         self.shared.writer.register(cx.waker());
         self.alive()?;
-        let polled = Pin::new(&mut self.tcp).poll_write(cx, buf);
+        let polled = Pin::new(&mut self.wire).poll_write(cx, buf);
         if let Poll::Ready(Ok(written)) = &polled {
             self.seen.wrote(buf.get(..*written).unwrap_or_default());
         }
@@ -193,7 +196,7 @@ impl AsyncWrite for KillableStream {
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.shared.writer.register(cx.waker());
         self.alive()?;
-        Pin::new(&mut self.tcp).poll_flush(cx)
+        Pin::new(&mut self.wire).poll_flush(cx)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -202,7 +205,7 @@ impl AsyncWrite for KillableStream {
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.tcp.is_write_vectored()
+        self.wire.is_write_vectored()
     }
 
     fn poll_write_vectored(
@@ -212,7 +215,7 @@ impl AsyncWrite for KillableStream {
     ) -> Poll<io::Result<usize>> {
         self.shared.writer.register(cx.waker());
         self.alive()?;
-        let polled = Pin::new(&mut self.tcp).poll_write_vectored(cx, bufs);
+        let polled = Pin::new(&mut self.wire).poll_write_vectored(cx, bufs);
         if let Poll::Ready(Ok(written)) = &polled {
             let mut left = *written;
             for buf in bufs {

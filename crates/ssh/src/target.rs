@@ -97,6 +97,8 @@ pub struct Settings {
     pub inactivity: Duration,
     /// How many bytes of output one command may have waiting to be read before it is ended.
     pub unread_limit: usize,
+    /// The shell that runs a ProxyCommand; the value of `$SHELL`.
+    pub shell: PathBuf,
     /// The agent's socket; the value of `$SSH_AUTH_SOCK`, if any.
     pub agent_socket: Option<PathBuf>,
     /// The identities of targets that name none.
@@ -137,6 +139,7 @@ impl Default for Settings {
             keepalive_max: 3,
             inactivity: Duration::from_secs(120),
             unread_limit: 4 * 1024 * 1024,
+            shell: PathBuf::from("/bin/sh"),
             agent_socket: None,
             default_identities: Vec::new(),
             default_known_hosts: Vec::new(),

@@ -1,5 +1,7 @@
 //! The client against real servers: OpenSSH's sshd, and some that stall or talk nonsense.
 
+mod bastion;
+mod command;
 mod exec;
 mod hostile;
 mod local;

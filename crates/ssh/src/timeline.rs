@@ -79,6 +79,13 @@ impl Timeline {
         }
     }
 
+    /// Forgets what a server sent that dropped us, and what it was sent: there will be another attempt.
+    pub(crate) fn again(&self) {
+        if let Some(mut record) = self.record() {
+            (record.server, record.client) = (Opening::default(), Opening::default());
+        }
+    }
+
     pub(crate) fn resolved(&self, addresses: &[SocketAddr]) {
         self.note(|observed, now| observed.resolved = Some((now, addresses.to_vec())));
     }

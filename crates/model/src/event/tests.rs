@@ -58,6 +58,7 @@ fn failures() -> impl Strategy<Value = Failure> {
     let classes = prop::sample::select(vec![
         FailureClass::Connect,
         FailureClass::Dropped,
+        FailureClass::Bastion,
         FailureClass::Refused,
         FailureClass::Step,
         FailureClass::Controller,

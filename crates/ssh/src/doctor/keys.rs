@@ -1,7 +1,6 @@
 //! Who vouches for a host key, and which other keys the host proves.
 
-use crate::connector::Connector;
-use crate::dial::dial;
+use crate::connector::{Connector, Purpose};
 use crate::error::ConnectError;
 use crate::host_key::HostKey;
 use crate::known_hosts::Verdict;
@@ -24,11 +23,8 @@ pub(super) async fn proven(connector: &Connector, target: &Target, key_type: &st
     };
     let mut target = target.clone();
     target.algorithms.host_key = Some(names);
-    let seen = Timeline::default();
-    let known = connector.known(&target).await;
-    let tcp = dial(&target, &connector.settings().deadlines, &seen).await.ok()?;
-    match connector.shake_hands(&target, tcp, known, &seen).await {
-        Ok(session) => session.accepted.get().cloned(),
+    match connector.greet(&target, &Timeline::default(), Purpose::Commands).await {
+        Ok((session, ..)) => session.accepted.get().cloned(),
         Err(ConnectError::HostKey { refusal, .. }) => Some(refusal.offered),
         Err(_) => None,
     }

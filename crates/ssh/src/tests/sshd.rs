@@ -4,6 +4,8 @@ use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use russh::keys::ssh_key::{Algorithm, PrivateKey};
@@ -23,6 +25,8 @@ pub(super) struct Sshd {
     pub(super) address: SocketAddr,
     pub(super) host_key: PrivateKey,
     accepting: tokio::task::JoinHandle<()>,
+    /// How many connections it has had.
+    pub(super) accepted: Arc<AtomicUsize>,
 }
 
 impl Sshd {
@@ -65,8 +69,9 @@ impl Sshd {
         write_file(&config_file, &config, 0o644);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let accepting = tokio::spawn(accept(listener, config_file));
-        Some(Self { dir, address, host_key: keys.remove(0), accepting })
+        let accepted = Arc::new(AtomicUsize::new(0));
+        let accepting = tokio::spawn(accept(listener, config_file, Arc::clone(&accepted)));
+        Some(Self { dir, address, host_key: keys.remove(0), accepting, accepted })
     }
 
     /// Ends the server with all its connections.
@@ -137,10 +142,11 @@ pub(super) fn user() -> String {
     String::from_utf8(output.stdout).unwrap().trim().to_owned()
 }
 
-async fn accept(listener: TcpListener, config: PathBuf) {
+async fn accept(listener: TcpListener, config: PathBuf, accepted: Arc<AtomicUsize>) {
     let mut servers = JoinSet::new();
     loop {
         let (socket, _) = listener.accept().await.unwrap();
+        accepted.fetch_add(1, Ordering::SeqCst);
         let socket = socket.into_std().unwrap();
         socket.set_nonblocking(false).unwrap();
         let copy = OwnedFd::from(socket.try_clone().unwrap());

@@ -19,8 +19,8 @@ use super::sshd::public;
 use super::{eventually, new_key, with_agent, with_keys, write_file, write_key};
 use crate::{Agent, ConnectError, Connector, Deadlines, FailureClass, Phase, Settings, Target};
 
-/// How many connects are abandoned at once.
-const CONNECTS: usize = 20;
+/// How many connects are abandoned at once: as many as may be at one server's door.
+const CONNECTS: usize = 8;
 
 /// A server on a runtime of its own, so that its tasks are not counted with the client's.
 pub(super) struct Staller {

@@ -24,7 +24,7 @@ async fn an_unknown_key_can_be_made_known_with_what_the_error_carries() {
     sshd.knows(&(error.host_key().unwrap().known_hosts_line() + "\n"));
     let connection = connector().connect(&sshd.target()).await.unwrap();
     assert_eq!(connection.host_key(), &error.host_key().unwrap().offered);
-    assert_eq!(connection.peer_addr(), sshd.address);
+    assert_eq!(connection.peer_addr(), Some(sshd.address));
     let mut exec = connection.exec("echo hello").await.unwrap();
     assert_eq!(hear(&mut exec.output).await.stdout, b"hello\n");
 }
