@@ -43,6 +43,9 @@ pub struct Global {
     /// Inventory file [default: $PIPEDOWN_INVENTORY, ./inventory.toml, then the XDG config folder]
     #[arg(short, long, global = true, value_name = "FILE")]
     pub inventory: Option<PathBuf>,
+    /// ssh_config file that says how hosts are reached, or `none` [default: ~/.ssh/config, then /etc/ssh/ssh_config]
+    #[arg(short = 'F', long, global = true, value_name = "FILE")]
+    pub ssh_config: Option<PathBuf>,
     /// Print data as JSON lines: a run's events, or a list's rows
     #[arg(long, global = true)]
     pub json: bool,

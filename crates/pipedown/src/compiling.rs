@@ -104,7 +104,15 @@ fn compiled(
         time,
         zone: around.zone,
     };
-    Ok(compile(&inputs)?)
+    let mut plan = compile(&inputs)?;
+    // Who logs in where is part of what is reviewed: what the inventory leaves open, ssh_config says.
+    let targets = around.targets()?;
+    for host in &mut plan.hosts {
+        if let Some(named) = inventory.host(&host.host) {
+            host.target = targets.plain(&named)?;
+        }
+    }
+    Ok(plan)
 }
 
 /// Whether a time was given to a playbook that wants one, and to no other.

@@ -9,6 +9,7 @@ mod reach;
 mod secrets;
 mod stop;
 mod surroundings;
+mod targets;
 mod terminal;
 
 use std::process::ExitCode as ProcessExit;

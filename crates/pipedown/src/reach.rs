@@ -1,23 +1,26 @@
 //! How hosts are reached: SSH, and one privileged shell on each.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use pipedown_engine::{Link, Opened, Opener};
 use pipedown_model::{Become, Failure, FailureClass, HostKeySeen, HostPlan, RunId};
-use pipedown_ssh::{ConnectError, Connection, Connector, FailureClass as SshClass, Phase, Settings, Target};
+use pipedown_ssh::{
+    ConnectError, Connection, Connector, FailureClass as SshClass, LoginOptions, Phase, Settings, Target,
+};
 use pipedown_steps::{HostShell, Secret, ShellOptions};
 
 use crate::cli::ReachArgs;
 use crate::secrets::{self, Prompt};
 use crate::stop::Stop;
 use crate::surroundings::Surroundings;
+use crate::targets::{self, Targets};
 
 /// Opens hosts over SSH.
 pub struct SshOpener {
     connector: Connector,
+    targets: Arc<Targets>,
     password: Option<Secret>,
 }
 
@@ -25,7 +28,7 @@ impl SshOpener {
     /// Makes an opener with the user's files, agent and limits; asks for the sudo password if one is to be used.
     ///
     /// # Errors
-    /// When a password was asked for and cannot be had.
+    /// When a password was asked for and cannot be had, or an ssh_config cannot be used.
     pub fn new(around: &Surroundings, reach: &ReachArgs) -> Result<Self, Stop> {
         let mut settings = match around.home() {
             Some(home) => Settings::for_home(home),
@@ -39,16 +42,19 @@ impl SshOpener {
         settings.deadlines.connect = reach.connect_timeout;
         settings.deadlines.banner = reach.connect_timeout;
         let connector = Connector::new(settings, Some(Arc::new(Prompt)));
-        Ok(Self { connector, password: secrets::become_password(reach)? })
+        let targets = around.targets()?;
+        Ok(Self { connector, targets, password: secrets::become_password(reach)? })
     }
 
     /// Reads the keys of all hosts and asks for their passphrases: nobody is asked once the work has begun.
     pub async fn unlock(&self, hosts: &[HostPlan]) {
-        let mut seen: Vec<&[PathBuf]> = Vec::new();
+        let mut seen: Vec<LoginOptions> = Vec::new();
         for host in hosts {
-            if !seen.contains(&host.target.identity_files.as_slice()) {
-                seen.push(&host.target.identity_files);
-                self.connector.unlock(&target(host)).await;
+            // Who cannot be reached for another reason says so when it is opened.
+            let Ok(target) = self.target(host).await else { continue };
+            if !seen.contains(&target.login) {
+                self.connector.unlock(&target).await;
+                seen.push(target.login);
             }
         }
     }
@@ -57,14 +63,17 @@ impl SshOpener {
     pub fn warnings(&self) -> Vec<String> {
         self.connector.warnings().iter().map(ToString::to_string).collect()
     }
-}
 
-fn target(host: &HostPlan) -> Target {
-    let to = &host.target;
-    let mut target = Target::new(host.host.as_str(), &to.address, to.port, &to.user);
-    target.login.identities.clone_from(&to.identity_files);
-    target.trust.user_files = Some(to.known_hosts.clone()).filter(|files| !files.is_empty());
-    target
+    /// How a host of a plan is reached. Commands of `Match exec` may run: not on a thread that others wait for.
+    async fn target(&self, host: &HostPlan) -> Result<Target, Failure> {
+        let request = targets::request_of_plan(host);
+        let targets = Arc::clone(&self.targets);
+        let found = tokio::task::spawn_blocking(move || targets.of(&request)).await;
+        let found = found.map_err(|e| {
+            Failure::new(FailureClass::Controller, format!("find the way to {}: {e}", host.host))
+        })?;
+        found.map_err(|e| Failure::new(FailureClass::Controller, e.to_string()).with_hint(e.hint()))
+    }
 }
 
 impl Opener for SshOpener {
@@ -74,7 +83,8 @@ impl Opener for SshOpener {
         host: &'a HostPlan,
     ) -> BoxFuture<'a, Result<Opened, Failure>> {
         async move {
-            let connection = self.connector.connect(&target(host)).await.map_err(|e| failure(&e))?;
+            let connection =
+                self.connector.connect(&self.target(host).await?).await.map_err(|e| failure(&e))?;
             let key = connection.host_key();
             let key = HostKeySeen { algorithm: key.algorithm().to_owned(), fingerprint: key.fingerprint() };
             let to_root = host.target.r#become;

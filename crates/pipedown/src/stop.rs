@@ -3,6 +3,7 @@
 use pipedown_engine::EngineError;
 use pipedown_model::ExitCode;
 use pipedown_plan::{InputError, PlanError};
+use pipedown_ssh::ConfigError;
 
 /// A message for the user and an exit code.
 #[derive(Debug)]
@@ -86,6 +87,13 @@ impl From<PlanError> for Stop {
             PlanError::Input(input) => input.into(),
             other => Self { code: ExitCode::BadInput, text: Text::Plan(Box::new(other)), hint: None },
         }
+    }
+}
+
+impl From<ConfigError> for Stop {
+    fn from(error: ConfigError) -> Self {
+        let text = Text::Failed(pipedown_report::printable(&error.to_string()));
+        Self { code: ExitCode::BadInput, text, hint: Some(error.hint().to_owned()) }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
 
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
@@ -13,6 +14,7 @@ use pipedown_report::{Colour, Stamp, Style, Verbosity};
 
 use crate::cli::{ColorChoice, Global, TargetArgs};
 use crate::stop::Stop;
+use crate::targets::Targets;
 
 /// What every command may need; gathered once.
 pub struct Surroundings {
@@ -23,6 +25,7 @@ pub struct Surroundings {
     /// Where runs are recorded.
     pub state: StateDir,
     home: Option<PathBuf>,
+    targets: OnceLock<Arc<Targets>>,
 }
 
 /// An environment variable that is set and not empty.
@@ -49,7 +52,7 @@ impl Surroundings {
             }
         };
         let state = std::path::absolute(&state).unwrap_or(state);
-        let around = Self { global, zone, state: StateDir::new(state), home };
+        let around = Self { global, zone, state: StateDir::new(state), home, targets: OnceLock::new() };
         if let Some(Notice(text)) = notice {
             around.note(&text);
         }
@@ -58,12 +61,17 @@ impl Surroundings {
 
     /// The same, with everything that is read or recorded below one folder.
     pub fn within(&self, folder: &Path) -> Self {
-        let global = Global { inventory: Some(folder.join("inventory.toml")), ..self.global.clone() };
+        let global = Global {
+            inventory: Some(folder.join("inventory.toml")),
+            ssh_config: Some("none".into()),
+            ..self.global.clone()
+        };
         Self {
             global,
             zone: self.zone,
             state: StateDir::new(folder.join("state")),
             home: Some(folder.to_owned()),
+            targets: OnceLock::new(),
         }
     }
 
@@ -116,6 +124,21 @@ impl Surroundings {
         let date = now.with_timezone(&self.zone).format("%Y%m%d");
         let short: String = letters.chars().take(6).collect();
         RunId::new(&format!("{date}-{short}")).map_err(|e| Stop::failed(e.to_string()))
+    }
+
+    /// How hosts are reached, by ssh_config and inventory. The files are read once, and what is odd in them said once.
+    ///
+    /// # Errors
+    /// When a configuration cannot be used.
+    pub fn targets(&self) -> Result<Arc<Targets>, Stop> {
+        if let Some(targets) = self.targets.get() {
+            return Ok(Arc::clone(targets));
+        }
+        let targets = Targets::read(self)?;
+        for warning in targets.warnings() {
+            self.note(&format!("note: {}", pipedown_report::printable(&warning.to_string())));
+        }
+        Ok(Arc::clone(self.targets.get_or_init(|| Arc::new(targets))))
     }
 
     /// Finds and reads the inventory; its path is always printed.

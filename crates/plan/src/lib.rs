@@ -28,7 +28,7 @@ pub use compile::{Inputs, compile};
 pub use diagnostic::{InputError, Source};
 pub use error::PlanError;
 pub use hostset::{HostSet, fold};
-pub use inventory::{Host, Inventory, Notice};
+pub use inventory::{Host, Inventory, Named, Notice};
 pub use plan_file::{from_json, to_json};
 pub use playbook::{Catalog, Found, Origin, Playbook, Variable, WindowNeed};
 pub use time::{WindowTime, ZoneChoice, parse_zone, show_instant};

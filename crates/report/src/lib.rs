@@ -5,6 +5,7 @@
 
 mod describe;
 mod dry_run;
+mod effective;
 mod error;
 mod json;
 mod listing;
@@ -28,6 +29,7 @@ mod events_page;
 #[cfg(test)]
 mod fixture;
 
+pub use effective::{EffectiveRow, effective};
 pub use error::ReportError;
 pub use json::Json;
 pub use listing::{HostRow, PlaybookRow, RunRow, hosts, playbooks, runs};

@@ -90,7 +90,7 @@ impl KeyRing {
         for identity in agent {
             add(identity.clone(), &mut found.usable);
         }
-        if target.login.identities.is_empty() {
+        if target.login.identities.is_empty() && target.login.default_identities {
             for file in &settings.default_identities {
                 self.add_file(file, Wish::Default, agent, &mut found).await;
             }

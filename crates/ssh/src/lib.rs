@@ -30,6 +30,7 @@
 mod algorithms;
 mod auth;
 mod client;
+mod config;
 mod connection;
 mod connector;
 mod dial;
@@ -54,6 +55,9 @@ pub mod trace;
 mod tests;
 
 pub use algorithms::AlgorithmList;
+pub use config::{
+    ConfigError, ConfigSource, EffectiveSetting, Local, Origin, Place as ConfigPlace, Request, SshConfig,
+};
 pub use connection::{Connection, LinkEnd};
 pub use connector::Connector;
 pub use error::{ConnectError, FailureClass, Phase, SshError};

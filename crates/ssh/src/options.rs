@@ -8,9 +8,12 @@ use crate::target::Target;
 /// Who we are to the host, and how we prove it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LoginOptions {
-    /// Private key files to offer first, in this order (`IdentityFile`). Empty means
-    /// [`Settings::default_identities`](crate::Settings::default_identities).
+    /// Private key files to offer first, in this order (`IdentityFile`).
     pub identities: Vec<PathBuf>,
+    /// Whether, when no file is named, those of
+    /// [`Settings::default_identities`](crate::Settings::default_identities) are offered; not after
+    /// `IdentityFile none`.
+    pub default_identities: bool,
     /// User certificates beside those that are found next to their keys (`CertificateFile`).
     pub certificates: Vec<PathBuf>,
     /// Whether the agent's keys are left out unless a file of the above is their public half (`IdentitiesOnly`).
@@ -33,6 +36,7 @@ impl Default for LoginOptions {
     fn default() -> Self {
         Self {
             identities: Vec::new(),
+            default_identities: true,
             certificates: Vec::new(),
             identities_only: false,
             agent: Agent::Default,
@@ -74,8 +78,8 @@ pub struct TrustOptions {
     pub dns: DnsTrust,
     /// Files of keys that are never trusted: lists, or key revocation lists (`RevokedHostKeys`).
     pub revoked: Vec<PathBuf>,
-    /// A command that prints known_hosts lines, and its arguments; a user to run it as does not exist here
-    /// (`KnownHostsCommand`, tokens not yet replaced: they need what the host offers).
+    /// A command that prints known_hosts lines, and its arguments (`KnownHostsCommand`). What is known before the
+    /// connect is replaced already; `%f`, `%H`, `%I`, `%K`, `%t` and `%%` are left: they need what the host offers.
     pub command: Option<String>,
     /// Whether keys that the host announces after the login are learned (`UpdateHostKeys`).
     pub learn: bool,
@@ -165,7 +169,8 @@ pub enum Route {
     /// Over TCP, by ourselves.
     #[default]
     Direct,
-    /// Through other hosts, the first hop first (`ProxyJump`).
+    /// Through other hosts, the first hop first (`ProxyJump`). Only the first may have a route of its own, and that
+    /// is `Direct` or a `Command`: ways to the way are part of the list.
     Jump(Vec<Target>),
     /// Through the standard input and output of a command for the user's shell (`ProxyCommand`, tokens replaced).
     Command(String),

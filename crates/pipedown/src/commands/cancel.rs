@@ -312,7 +312,7 @@ fn latest(plan: &Plan) -> DateTime<Utc> {
 async fn asked(around: &Surroundings, args: &CancelArgs, opener: Arc<SshOpener>) -> Result<Chosen, Stop> {
     let inventory = around.inventory()?;
     let names = around.hosts(&inventory, &args.targets)?;
-    let mut plan = super::bare_plan(around, &inventory, &names);
+    let mut plan = super::bare_plan(around, &inventory, &names)?;
     let hosts = plan.hosts.clone();
     let parallel = descriptors::at_once(around, args.reach.parallel, hosts.len(), 0);
     let answers = ask(opener, None, hosts, parallel, Arc::new(Surroundings::now)).await;

@@ -64,16 +64,19 @@ fn active_runs(around: &Surroundings) -> Result<Vec<(RunId, Recorded)>, Stop> {
 }
 
 /// A plan that does nothing: hosts and how to reach them, from the inventory alone.
-fn bare_plan(around: &Surroundings, inventory: &Inventory, hosts: &[HostName]) -> Plan {
+fn bare_plan(around: &Surroundings, inventory: &Inventory, hosts: &[HostName]) -> Result<Plan, Stop> {
+    let targets = around.targets()?;
     let hosts = hosts.iter().filter_map(|name| inventory.host(name));
-    let hosts = hosts.map(|host| HostPlan {
-        host: host.name().clone(),
-        target: host.target(),
-        zone: host.zone().unwrap_or(around.zone).name().to_owned(),
-        window: None,
-        steps: Vec::new(),
+    let hosts = hosts.map(|host| {
+        Ok(HostPlan {
+            host: host.name().clone(),
+            target: targets.plain(&host)?,
+            zone: host.zone().unwrap_or(around.zone).name().to_owned(),
+            window: None,
+            steps: Vec::new(),
+        })
     });
-    Plan {
+    Ok(Plan {
         v: 1,
         compiled: Surroundings::now(),
         playbook: PlaybookSource {
@@ -87,6 +90,6 @@ fn bare_plan(around: &Surroundings, inventory: &Inventory, hosts: &[HostName]) -
         time: TimeSource { given: String::new(), zone: around.zone.name().to_owned(), explicit: false },
         local: Vec::new(),
         texts: BTreeMap::new(),
-        hosts: hosts.collect(),
-    }
+        hosts: hosts.collect::<Result<_, Stop>>()?,
+    })
 }

@@ -87,7 +87,7 @@ fn hosts(around: &Surroundings, args: &StatusArgs) -> Result<(Option<RunId>, Vec
     if chosen {
         let inventory = around.inventory()?;
         let named = around.hosts(&inventory, &args.targets)?;
-        return Ok((None, super::bare_plan(around, &inventory, &named).hosts));
+        return Ok((None, super::bare_plan(around, &inventory, &named)?.hosts));
     }
     let mut hosts: Vec<HostPlan> = Vec::new();
     for (_, recorded) in super::active_runs(around)? {

@@ -16,6 +16,21 @@ pub struct Host<'a> {
     entry: &'a Entry,
 }
 
+/// What an inventory says of how to reach a host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Named<'a> {
+    /// Name or IP address.
+    pub address: Option<&'a str>,
+    /// TCP port.
+    pub port: Option<u16>,
+    /// Account to log in as.
+    pub user: Option<&'a str>,
+    /// Private key files, in order.
+    pub identity_files: Option<&'a [PathBuf]>,
+    /// known_hosts files.
+    pub known_hosts: Option<&'a [PathBuf]>,
+}
+
 impl<'a> Host<'a> {
     pub(super) fn new(inventory: &'a Inventory, entry: &'a Entry) -> Self {
         Self { inventory, entry }
@@ -36,7 +51,27 @@ impl<'a> Host<'a> {
         })
     }
 
-    /// How to reach it: by default as root, on port 22, under its name in the inventory.
+    /// What the inventory says of how to reach it, and nothing where it is silent.
+    pub fn named(&self) -> Named<'a> {
+        Named {
+            address: self.find(|s| &s.address).map(String::as_str),
+            port: self.find(|s| &s.port).copied(),
+            user: self.find(|s| &s.user).map(String::as_str),
+            identity_files: self.find(|s| &s.identity_files).map(Vec::as_slice),
+            known_hosts: self.find(|s| &s.known_hosts).map(Vec::as_slice),
+        }
+    }
+
+    /// The line of the inventory that decides a key (`user`, `port`, …) for this host.
+    pub fn line_of(&self, key: &str) -> Option<usize> {
+        let found =
+            |settings: &Settings| settings.keys.iter().find(|(name, _)| *name == key).map(|(_, at)| *at);
+        let at = self.settings().rev().find_map(found)?;
+        let before = self.inventory.source.text().get(..at)?;
+        Some(before.matches('\n').count() + 1)
+    }
+
+    /// How to reach it by the inventory alone: by default as root, on port 22, under its name.
     pub fn target(&self) -> Target {
         let files =
             |pick: fn(&Settings) -> &Option<Vec<PathBuf>>| self.find(pick).cloned().unwrap_or_default();

@@ -13,7 +13,7 @@ use std::collections::HashMap;
 use pipedown_model::HostName;
 
 use crate::diagnostic::Source;
-pub use host::Host;
+pub use host::{Host, Named};
 use read::Settings;
 
 /// Something worth telling that does not stop anything.

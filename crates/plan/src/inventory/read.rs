@@ -24,6 +24,8 @@ pub(super) struct Settings {
     pub become_: Option<Become>,
     pub zone: Option<Tz>,
     pub vars: Vec<(String, Value)>,
+    /// Where in the file its keys stand.
+    pub keys: Vec<(&'static str, usize)>,
 }
 
 /// The keys of `[defaults]`; groups have `hosts` too, hosts `address`.
@@ -220,7 +222,9 @@ impl Reader<'_> {
     fn settings(&self, table: &Table<'_>) -> Result<Settings, InputError> {
         let text = |key: &str| table.get(key).map(|item| self.word(&item)).transpose();
         let files = |key: &str| table.get(key).map(|item| self.paths(&item)).transpose();
+        let place = |key: &'static str| Some((key, table.get(key)?.key_span.start));
         Ok(Settings {
+            keys: ["address"].into_iter().chain(SETTINGS).filter_map(place).collect(),
             address: text("address")?,
             port: table.get("port").map(|item| item.port()).transpose()?,
             user: text("user")?,

@@ -78,6 +78,20 @@ fn without_settings_a_host_is_root_at_port_22() {
 }
 
 #[test]
+fn what_is_not_named_is_not_made_up() {
+    let text =
+        "[defaults]\nuser = 'ops'\n\n[groups.a]\nhosts = 'x,y'\nport = 2222\n[hosts.y]\nuser = 'root'\n";
+    let inventory = read(text).unwrap();
+    let host = |name: &str| inventory.host(&HostName::new(name).unwrap()).unwrap();
+    let named = host("x").named();
+    assert_eq!((named.user, named.port, named.address), (Some("ops"), Some(2222), None));
+    assert_eq!((named.identity_files, named.known_hosts), (None, None));
+    let lines = |name: &str| ["user", "port", "address"].map(|key| host(name).line_of(key));
+    assert_eq!(lines("x"), [Some(2), Some(6), None]);
+    assert_eq!(lines("y"), [Some(8), Some(6), None]);
+}
+
+#[test]
 fn host_sets_choose_in_inventory_order() {
     let inventory = example();
     let cases = [
