@@ -9,7 +9,11 @@ async fn answered(place: &Place, line: &str, question: &str, answer: &str) -> (S
     let (mut pty, pts) = pty_process::open().unwrap();
     pty.resize(pty_process::Size::new(24, 120)).unwrap();
     let mut command = pty_process::Command::new(env!("CARGO_BIN_EXE_pipedown"));
-    command = command.args(shlex::split(line).unwrap()).env_clear().current_dir(place.controller.here());
+    command = command
+        .args(["-F", "none"])
+        .args(shlex::split(line).unwrap())
+        .env_clear()
+        .current_dir(place.controller.here());
     command = command.env("HOME", place.controller.dir().join("home")).env("PATH", "/usr/bin:/bin");
     command = command.env("TERM", "xterm").env("TZ", "UTC").env("USER", "ops").env("NO_COLOR", "1");
     let mut child = command.spawn(pts).unwrap();

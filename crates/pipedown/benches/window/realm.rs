@@ -70,7 +70,7 @@ impl Realm {
     /// pipedown, in these surroundings only.
     pub fn pipedown(&self, args: &[&str]) -> Command {
         let mut command = Command::new(PIPEDOWN);
-        command.args(args).env_remove("SSH_AUTH_SOCK").env("HOME", self.dir.path());
+        command.args(["-F", "none"]).args(args).env_remove("SSH_AUTH_SOCK").env("HOME", self.dir.path());
         command.env("PIPEDOWN_INVENTORY", self.path("inventory.toml"));
         command.env("PIPEDOWN_STATE_DIR", self.path("state"));
         command
