@@ -35,6 +35,7 @@ mod connection;
 mod connector;
 mod dial;
 pub mod doctor;
+mod dns;
 mod error;
 mod exec;
 mod exec_channel;
@@ -60,6 +61,7 @@ pub use config::{
 };
 pub use connection::{Connection, LinkEnd};
 pub use connector::Connector;
+pub use dns::{Anchors, DigestType, DnsError, DnsFinding, DnsVerdict, DnsVoice, SshfpLookup, SshfpRecord};
 pub use error::{ConnectError, FailureClass, Phase, SshError};
 pub use exec::{Chunk, Exec, ExecOutput, ExecSignals, ExecStdin};
 pub use host_key::{HostKey, HostKeyProblem, HostKeyRefusal, ListedKey, Place, read_keys};
