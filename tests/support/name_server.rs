@@ -1,8 +1,7 @@
 //! A name server with signed zones: NSD on loopback, zones signed by ldnsutils, under a root of its own.
 
-use std::fmt::Write as _;
 use std::fs;
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -56,11 +55,11 @@ impl NameServer {
         let at = path.as_path();
         let mut root = soa(".");
         for zone in zones {
-            let _ = writeln!(root, "{} IN NS ns.", zone.origin);
+            root += &format!("{} IN NS ns.\n", zone.origin);
             publish(at, zone, &mut root);
         }
         let keys = keys(at, ".");
-        fs::write(at.join("root"), root).unwrap();
+        write(&at.join("root"), &root);
         sign(at, ".", "root", &keys, Signing::Nsec);
         fs::copy(at.join(format!("{}.key", keys[0])), at.join("anchor")).unwrap();
         for _ in 0..10 {
@@ -116,6 +115,10 @@ fn answers(nsd: &mut Child, address: SocketAddr) -> bool {
     panic!("nsd does not answer within {PATIENCE:?}");
 }
 
+fn write(path: &Path, text: &str) {
+    fs::File::create(path).unwrap().write_all(text.as_bytes()).unwrap();
+}
+
 fn installed(program: &str) -> bool {
     Command::new(program)
         .arg("-v")
@@ -136,7 +139,7 @@ fn soa(origin: &str) -> String {
 /// Writes a zone's file, and its DS record into the root.
 fn publish(at: &Path, zone: &Zone, root: &mut String) {
     let file = file(zone.origin);
-    fs::write(at.join(&file), soa(zone.origin) + &zone.records).unwrap();
+    write(&at.join(&file), &(soa(zone.origin) + &zone.records));
     if zone.signing == Signing::No {
         fs::copy(at.join(&file), at.join(format!("{file}.signed"))).unwrap();
         return;
@@ -151,7 +154,7 @@ fn publish(at: &Path, zone: &Zone, root: &mut String) {
             Some((name, _)) => format!("{name}\tSSHFP\t4 2 {}\n", "ab".repeat(32)),
             None => format!("{line}\n"),
         };
-        fs::write(signed, text.lines().map(forge).collect::<String>()).unwrap();
+        write(&signed, &text.lines().map(forge).collect::<String>());
     }
 }
 
@@ -206,8 +209,7 @@ fn configure(at: &Path, port: u16, zones: &[Zone]) {
          zone:\n  name: \".\"\n  zonefile: root.signed\n"
     );
     for zone in zones {
-        let _ =
-            writeln!(text, "zone:\n  name: \"{}\"\n  zonefile: {}.signed", zone.origin, file(zone.origin));
+        text += &format!("zone:\n  name: \"{}\"\n  zonefile: {}.signed\n", zone.origin, file(zone.origin));
     }
-    fs::write(at.join("nsd.conf"), text).unwrap();
+    write(&at.join("nsd.conf"), &text);
 }

@@ -6,6 +6,7 @@ mod exec;
 mod hostile;
 mod local;
 mod login;
+mod scan;
 mod sshd;
 mod stall;
 mod timeline;
