@@ -20,6 +20,7 @@ use super::packet::{Malformed, Values, put_packet, take_packet};
 use crate::dial::dial;
 use crate::error::{ConnectError, FailureClass, Phase};
 use crate::host_key::HostKey;
+use crate::options::Route;
 use crate::proposal::Proposal;
 use crate::target::{Deadlines, Target};
 use crate::timeline::Timeline;
@@ -194,6 +195,11 @@ async fn pause(times: u32) {
 }
 
 async fn connect(target: &Target, options: &ScanOptions) -> Result<TcpStream, ScanFailure> {
+    // Its address may be another host's on this side of the bastion.
+    if target.link.route != Route::Direct {
+        let why = "it is reached through a bastion or a command, and a scan goes directly".to_owned();
+        return Err(ScanFailure { kind: ScanFailureKind::Unreachable, why });
+    }
     dial(target, &options.limits, &Timeline::default()).await.map_err(|error| from_connect(&error))
 }
 

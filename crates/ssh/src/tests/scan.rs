@@ -10,7 +10,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
 use super::sshd::Sshd;
-use crate::{Deadlines, ScanFailureKind, ScanOptions, Target, scan_host};
+use crate::{Deadlines, Route, ScanFailureKind, ScanOptions, Target, scan_host};
 
 fn options() -> ScanOptions {
     let limit = Duration::from_secs(60);
@@ -187,4 +187,13 @@ async fn a_certificate_is_shown_beside_its_key() {
         |keys: &[crate::HostKey]| keys.iter().map(|key| key.algorithm().to_owned()).collect::<Vec<_>>();
     assert_eq!(names(&scanned.certificates), ["ssh-ed25519-cert-v01@openssh.com"]);
     assert_eq!(scanned.keys.len(), 2);
+}
+
+#[tokio::test]
+async fn a_host_behind_a_bastion_is_not_mistaken_for_one_on_this_side() {
+    let address = says(&[b"SSH-2.0-x\r\n"]).await;
+    let mut target = target(address);
+    target.link.route = Route::Command("nc bastion 22".to_owned());
+    let failure = scan_host(&target, &options()).await.outcome.unwrap_err();
+    assert_eq!(failure.kind, ScanFailureKind::Unreachable);
 }
