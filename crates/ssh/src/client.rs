@@ -12,8 +12,8 @@ use tokio::sync::watch;
 
 use crate::connection::LinkEnd;
 use crate::host_key::{HostKey, HostKeyRefusal};
-use crate::known_hosts::{KnownHost, Verdict};
 use crate::route::Refusals;
+use crate::trust::{Accepted, Trust};
 
 /// How many characters of banners are kept.
 const MAX_BANNER: usize = 4096;
@@ -40,11 +40,11 @@ impl From<russh::Error> for ClientError {
 
 /// Judges the host key, refuses whatever the server wants to open, and tells how the link ended.
 pub(crate) struct Client {
-    pub(crate) known: KnownHost,
+    pub(crate) trust: Trust,
     /// The fewest bits that an RSA key may have.
     pub(crate) rsa_bits: u32,
     /// The accepted key.
-    pub(crate) accepted: Arc<OnceLock<HostKey>>,
+    pub(crate) accepted: Arc<OnceLock<Accepted>>,
     /// What the server showed before or during the login, nologin's text for example.
     pub(crate) banner: Arc<Mutex<String>>,
     /// What the server says when it refuses a channel.
@@ -59,20 +59,20 @@ impl Handler for Client {
     type Error = ClientError;
 
     async fn check_server_key(&mut self, offered: &PublicKeyOrCertificate) -> Result<bool, ClientError> {
-        // Certificates are not asked for; one that comes anyway is nothing we could judge.
-        if offered.certificate().is_some() {
-            return Ok(false);
-        }
         if let KeyData::Rsa(key) = offered.public_key().key_data()
             && key.key_size() < self.rsa_bits
         {
             return Err(ClientError::ShortHostKey { bits: key.key_size(), least: self.rsa_bits });
         }
-        let blob = offered.public_key().to_bytes().map_err(russh::Error::from)?;
+        let blob = match offered.certificate() {
+            Some(certificate) => certificate.to_bytes().map_err(russh::Error::from)?,
+            None => offered.public_key().to_bytes().map_err(russh::Error::from)?,
+        };
         let Some(key) = HostKey::from_blob(blob) else { return Ok(false) };
-        match self.known.check(&key) {
-            Verdict::Trusted { .. } => Ok(self.accepted.set(key).is_ok()),
-            Verdict::Refused(refusal) => Err(ClientError::HostKey(Box::new(refusal))),
+        // This waits for nothing but a KnownHostsCommand, before which nothing else could go on.
+        match self.trust.judge(&key).await {
+            Ok(accepted) => Ok(self.accepted.set(accepted).is_ok()),
+            Err(refusal) => Err(ClientError::HostKey(Box::new(refusal))),
         }
     }
 

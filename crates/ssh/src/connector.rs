@@ -1,8 +1,8 @@
 //! Connecting: every phase with a deadline, every failure with a class, nothing left behind.
 
-use std::collections::HashMap;
+mod trust;
+
 use std::fmt;
-use std::path::PathBuf;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
@@ -11,10 +11,10 @@ use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use russh::client::{Config, Handle, connect_stream};
 use russh::{AlgorithmKind, Error};
-use tokio::sync::{OnceCell, watch};
-use tokio::task::spawn_blocking;
+use tokio::sync::watch;
 use tokio::time::timeout;
 use tokio_util::sync::DropGuard;
+use trust::TrustFiles;
 
 use crate::algorithms::{NoneKnown, preferred};
 use crate::auth::{Login, log_in};
@@ -22,16 +22,16 @@ use crate::client::{Client, ClientError};
 use crate::connection::{Connection, LinkEnd};
 use crate::dial::{dial, timed_out};
 use crate::error::{ConnectError, Phase};
-use crate::host_key::HostKey;
 use crate::identity::Secrets;
 use crate::key_ring::{Identities, KeyRing, agent_socket};
-use crate::known_hosts::{KnownHost, KnownHosts};
+use crate::known_hosts::KnownHost;
 use crate::options::Route;
 use crate::route::{Bastions, Doors, Refusals, Turn, Via, hop_of, pause, start_command};
 use crate::stream::{KillSwitch, KillableStream, Wire};
 use crate::target::{Deadlines, Settings, Target, Warning};
 use crate::timeline::Timeline;
 use crate::trace::Tapped;
+use crate::trust::{Accepted, Trust};
 
 /// Messages that russh queues per channel. Each may be up to 256 KiB, so this bounds memory.
 const CHANNEL_BUFFER: usize = 8;
@@ -46,8 +46,6 @@ const DROPS: u32 = 5;
 /// two windows arrive while it waits for the other side to begin a re-key; many tunnels share these two.
 const TUNNEL_WINDOW: u32 = 16 * 1024 * 1024;
 
-type KnownHostsCell = Arc<OnceCell<Arc<KnownHosts>>>;
-
 /// Connects to hosts. Cheap to clone; the clones share keys, agent listing and parsed known_hosts files.
 #[derive(Clone)]
 pub struct Connector(Arc<Inner>);
@@ -55,7 +53,7 @@ pub struct Connector(Arc<Inner>);
 struct Inner {
     settings: Settings,
     keys: KeyRing,
-    known_hosts: Mutex<HashMap<Vec<PathBuf>, KnownHostsCell>>,
+    trust: TrustFiles,
     bastions: Arc<Bastions>,
     /// Connections to bastions end with the connector, as soon as nobody uses them.
     _closing: DropGuard,
@@ -82,7 +80,7 @@ pub(crate) struct Session {
     handle: Handle<Client>,
     kill: KillSwitch,
     ended: watch::Receiver<Option<LinkEnd>>,
-    pub(crate) accepted: Arc<OnceLock<HostKey>>,
+    pub(crate) accepted: Arc<OnceLock<Accepted>>,
     banner: Arc<Mutex<String>>,
     exchanges: Arc<AtomicU64>,
     refusals: Refusals,
@@ -101,7 +99,7 @@ impl Connector {
         Self(Arc::new(Inner {
             settings,
             keys: KeyRing::new(secrets),
-            known_hosts: Mutex::default(),
+            trust: TrustFiles::default(),
             _closing: bastions.closing.clone().drop_guard(),
             bastions,
             doors: Doors::default(),
@@ -170,14 +168,15 @@ impl Connector {
         purpose: Purpose,
     ) -> Result<Connection, ConnectError> {
         let identities = self.0.keys.identities(target, &self.0.settings).await;
-        let (mut session, via, turn) = self.greet(target, seen, purpose).await?;
+        let (mut session, via, turn) = match self.greet(target, seen, purpose).await {
+            Ok(greeted) => greeted,
+            Err(error) => return Err(self.look_again(target, error).await),
+        };
+        let host_key = self.accept(target, session.accepted.get()).await?;
         seen.keyed();
         let identity = self.authenticate(target, &mut session, identities).await?;
         drop(turn);
         seen.logged_in();
-        let Some(host_key) = session.accepted.get().cloned() else {
-            return Err(dropped(target, Phase::KeyExchange, LinkEnd::Closed));
-        };
         session.kill.trust();
         let settings = &self.0.settings;
         let banner = session.banner();
@@ -206,9 +205,9 @@ impl Connector {
         seen: &Timeline,
         purpose: Purpose,
     ) -> Result<(Session, Via, Turn), ConnectError> {
+        let trust = self.trust(target).await;
         let mut drops = 0;
         loop {
-            let known = self.known(target).await;
             let turn = self.0.doors.turn(target).await;
             let (wire, via) = self.reach(target, seen).await?;
             if let Via::Tcp { local, peer } = via {
@@ -216,7 +215,7 @@ impl Connector {
             } else {
                 seen.connected(None, None);
             }
-            let error = match self.shake_hands(target, wire, known, seen, purpose).await {
+            let error = match self.shake_hands(target, wire, trust.clone(), seen, purpose).await {
                 Ok(session) => return Ok((session, via, turn)),
                 Err(error) => error,
             };
@@ -261,54 +260,18 @@ impl Connector {
         Ok((Box::new(tcp), via))
     }
 
-    /// What is known about a host.
-    pub(crate) async fn known(&self, target: &Target) -> KnownHost {
-        let known_hosts = self.known_hosts(target).await;
-        let names = names(target);
-        let port = target.port;
-        let find = move |known_hosts: &KnownHosts| {
-            known_hosts.find(&names.iter().map(String::as_str).collect::<Vec<_>>(), port)
-        };
-        if !known_hosts.is_slow() {
-            return find(&known_hosts);
-        }
-        let nothing = KnownHosts::default().find(&[target.name.as_str()], port);
-        // A search that was stopped knows nothing: the host is refused.
-        spawn_blocking(move || find(&known_hosts)).await.unwrap_or(nothing)
-    }
-
-    async fn known_hosts(&self, target: &Target) -> Arc<KnownHosts> {
-        let settings = &self.0.settings;
-        let user = target.trust.user_files.as_ref().unwrap_or(&settings.default_known_hosts);
-        let global = target.trust.global_files.as_ref().unwrap_or(&settings.default_global_known_hosts);
-        let files: Vec<PathBuf> = user.iter().chain(global).cloned().collect();
-        let cell = {
-            let mut cells = self.0.known_hosts.lock().unwrap_or_else(PoisonError::into_inner);
-            Arc::clone(cells.entry(files.clone()).or_default())
-        };
-        let read = || async move {
-            // A reader that was stopped knows no host: everything is refused.
-            let known = spawn_blocking(move || KnownHosts::read(&files)).await.unwrap_or_default();
-            for warning in known.warnings() {
-                self.0.keys.warn(warning.clone());
-            }
-            Arc::new(known)
-        };
-        Arc::clone(cell.get_or_init(read).await)
-    }
-
     /// Version lines, key exchange, host key.
     async fn shake_hands(
         &self,
         target: &Target,
         wire: Box<dyn Wire>,
-        known: KnownHost,
+        trust: Trust,
         seen: &Timeline,
         purpose: Purpose,
     ) -> Result<Session, ConnectError> {
         let deadlines = &self.0.settings.deadlines;
         let banner_limit = banner_limit(target, deadlines);
-        let config = self.config(target, &known.types(), purpose).map_err(|none| none.error(target))?;
+        let config = self.config(target, &trust.known, purpose).map_err(|none| none.error(target))?;
         let (stream, kill) = KillableStream::new(wire, seen.clone());
         let (sender, ended) = watch::channel(None);
         let accepted = Arc::new(OnceLock::new());
@@ -316,7 +279,7 @@ impl Connector {
         let exchanges = Arc::new(AtomicU64::new(0));
         let refusals = Refusals::default();
         let client = Client {
-            known,
+            trust,
             rsa_bits: target.algorithms.least_rsa_bits(),
             accepted: Arc::clone(&accepted),
             banner: Arc::clone(&banner),
@@ -387,9 +350,9 @@ impl Connector {
         }
     }
 
-    fn config(&self, target: &Target, known_types: &[&str], purpose: Purpose) -> Result<Config, NoneKnown> {
+    fn config(&self, target: &Target, known: &KnownHost, purpose: Purpose) -> Result<Config, NoneKnown> {
         let settings = &self.0.settings;
-        let preferred = preferred(&target.algorithms, known_types, false)?;
+        let preferred = preferred(&target.algorithms, &known.types(), known.has_authority())?;
         let keepalive = target.link.keepalive.unwrap_or(settings.keepalive);
         let keepalive_max = target.link.keepalive_max.unwrap_or(settings.keepalive_max);
         let (keepalive_interval, inactivity_timeout) =
@@ -420,15 +383,6 @@ fn patience(keepalive: Duration, max: usize, inactivity: Duration) -> (Option<Du
     }
     let times = u32::try_from(max).unwrap_or(u32::MAX).saturating_add(2);
     (Some(keepalive), Some(inactivity.max(keepalive.saturating_mul(times))))
-}
-
-/// The names under which known_hosts may hold this host.
-fn names(target: &Target) -> Vec<String> {
-    let mut names = vec![target.name.clone()];
-    if target.address != target.name {
-        names.push(target.address.clone());
-    }
-    names
 }
 
 /// How long the version line may take. A command connects before it brings one.

@@ -3,11 +3,12 @@
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::connection::LinkEnd;
-use crate::host_key::{HostKeyProblem, HostKeyRefusal};
+use crate::host_key::{HostKeyProblem, HostKeyRefusal, OtherKey};
 use crate::route::TunnelProblem;
 
 /// The phase of a connect, in the order in which they happen.
@@ -247,7 +248,9 @@ impl ConnectError {
             Self::HostKey { refusal, .. } => match refusal.problem {
                 HostKeyProblem::Unknown { .. } => FailureClass::HostKeyUnknown,
                 HostKeyProblem::Changed { .. } => FailureClass::HostKeyChanged,
-                HostKeyProblem::Revoked { .. } => FailureClass::HostKeyRevoked,
+                HostKeyProblem::Revoked { .. } | HostKeyProblem::RevocationUnknown { .. } => {
+                    FailureClass::HostKeyRevoked
+                }
             },
             Self::AuthDenied { .. } => FailureClass::AuthDenied,
             Self::Dropped { end: LinkEnd::Bastion { .. }, .. } | Self::Bastion { .. } => {
@@ -420,22 +423,46 @@ fn tunnel_hint(hop: &str, problem: &TunnelProblem) -> String {
 
 fn host_key_hint(refusal: &HostKeyRefusal) -> String {
     match &refusal.problem {
-        HostKeyProblem::Unknown { authorities } => match authorities.first() {
-            Some(place) => format!(
-                "{place} names an authority for this host, but host certificates are not trusted yet: compare the \
-                 fingerprint on the host's console, then add its key to known_hosts"
+        HostKeyProblem::Unknown { authorities } => match (authorities.first(), &refusal.certificate) {
+            (Some(place), Some(_)) => {
+                format!(
+                    "have the authority of {place} sign the host's key again, with its name and a current date"
+                )
+            }
+            (Some(place), None) => format!(
+                "{place} names an authority for this host, but the host shows no certificate by it: see HostCertificate \
+                 in its sshd_config, or compare the fingerprint on its console and add the key to known_hosts"
             ),
-            None => "compare the fingerprint on the host's console (ssh-keygen -lf /etc/ssh/ssh_host_*_key.pub), \
-                     then add the key to known_hosts"
-                .to_owned(),
+            (None, _) => {
+                "compare the fingerprint on the host's console (ssh-keygen -lf /etc/ssh/ssh_host_*_key.pub), \
+                          then add the key to known_hosts"
+                    .to_owned()
+            }
         },
-        HostKeyProblem::Changed { .. } => {
-            "somebody may be listening in, or the host was reinstalled: find out which, on the host's console, \
-             before you replace the known key"
-                .to_owned()
-        }
+        HostKeyProblem::Changed { .. } => changed_hint(&refusal.other).to_owned(),
         HostKeyProblem::Revoked { .. } => {
             "this key must not be trusted any more: find out why the host still uses it".to_owned()
+        }
+        HostKeyProblem::RevocationUnknown { file, .. } => format!(
+            "no host is trusted until {} can be read; mend it, or take it out of RevokedHostKeys",
+            file.display()
+        ),
+    }
+}
+
+fn changed_hint(other: &OtherKey) -> &'static str {
+    match other {
+        OtherKey::NotAsked => {
+            "somebody may be listening in, or the host was reinstalled: find out which, on the host's console, \
+             before you replace the known key"
+        }
+        OtherKey::Proven(_) => {
+            "whoever answers also holds a key that is known, so most likely it is the host and one of its keys was made \
+             anew: compare the new fingerprint on its console, then replace that line"
+        }
+        OtherKey::NotProven => {
+            "whoever answers holds none of the known keys: somebody may be listening in, or the host was reinstalled: \
+             find out which, on the host's console, before you replace the known keys"
         }
     }
 }
@@ -484,7 +511,7 @@ fn seconds(limit: Duration) -> String {
     format!("{} s", limit.as_secs_f64())
 }
 
-/// What can go wrong on a connection that is up.
+/// What can go wrong on a connection that is up, and with files.
 #[derive(Debug, thiserror::Error)]
 pub enum SshError {
     /// The server did not confirm a channel in time.
@@ -523,6 +550,22 @@ pub enum SshError {
         /// The signal's name.
         name: String,
     },
+    /// A file of keys cannot be read or written.
+    #[error("{doing} {}: {}", path.display(), io_text(source))]
+    File {
+        /// `read` or `write`.
+        doing: &'static str,
+        /// The file, as it was named.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// A file of keys was changed by others while we did.
+    #[error("change {}: it was changed by others meanwhile, and is as they left it", .0.display())]
+    FileChanged(PathBuf),
+    /// The system has no randomness to give.
+    #[error("draw a salt: {0}")]
+    NoRandomness(String),
     /// A local child process lacks a pipe.
     #[error("drive a local process: its {0} is not a pipe")]
     NotPiped(&'static str),

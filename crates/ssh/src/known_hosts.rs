@@ -2,8 +2,12 @@
 //!
 //! OpenSSH's rules, and stricter where strictness costs nothing: a host that is known by keys of another type
 //! only is a mismatch, never unknown; a key that is revoked for any of the host's names is refused.
-//! `@cert-authority` lines are read and reported, but not trusted.
+//! A host certificate counts if its authority is known for the host; one that does not count leaves its plain key.
 
+mod command;
+mod edit;
+mod file;
+mod host;
 mod line;
 mod pattern;
 
@@ -11,9 +15,15 @@ use std::collections::{BTreeSet, HashMap};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use line::{Line, Marker, parse_line};
+pub(crate) use command::KnownHostsCommand;
+pub use edit::{HashedNames, NamedLine, Recording, known_hosts_line, record};
+pub use file::KnownHostsFile;
+use host::Found;
+pub use host::KnownHost;
+pub use line::Marker;
+use line::{Line, parse_line};
 
-use crate::host_key::{HostKey, HostKeyProblem, HostKeyRefusal, Place};
+use crate::host_key::{HostKey, HostKeyRefusal, Place};
 use crate::target::Warning;
 
 /// The port that known_hosts does not write down.
@@ -31,6 +41,17 @@ pub enum Verdict {
     },
     /// It is not, or worse.
     Refused(HostKeyRefusal),
+}
+
+/// A line that names a host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KnownLine {
+    /// Where it stands.
+    pub place: Place,
+    /// What it says beyond "this is the host's key".
+    pub marker: Option<Marker>,
+    /// The key.
+    pub key: HostKey,
 }
 
 #[derive(Debug, Clone)]
@@ -111,6 +132,7 @@ impl KnownHosts {
         let found = names
             .iter()
             .map(|name| Found {
+                principal: name.to_ascii_lowercase(),
                 exact: self.matching(&lookup_name(name, port)),
                 bare: if port == DEFAULT_PORT {
                     Vec::new()
@@ -120,7 +142,13 @@ impl KnownHosts {
             })
             .collect();
         let name = names.first().map(|name| lookup_name(name, port)).unwrap_or_default();
-        KnownHost { name, found }
+        KnownHost::new(name, found)
+    }
+
+    /// Every line that names a host as known_hosts writes it (`host` or `[host]:port`), in the order of the files.
+    pub fn lines(&self, name: &str) -> Vec<KnownLine> {
+        let found = self.matching(&name.to_ascii_lowercase()).into_iter();
+        found.map(|Entry { place, line }| KnownLine { place, marker: line.marker, key: line.key }).collect()
     }
 
     /// Whether a look-up has to go through many lines one by one.
@@ -141,84 +169,8 @@ impl KnownHosts {
     }
 }
 
-/// What is known under one name.
-#[derive(Debug, Clone)]
-struct Found {
-    /// Under the name with its port.
-    exact: Vec<Entry>,
-    /// Under the bare name, if the port is not 22. It may vouch for a key, as with OpenSSH; its silence or
-    /// contradiction means only that this port is unknown.
-    bare: Vec<Entry>,
-}
-
-/// What is known about one host.
-#[derive(Debug, Clone)]
-pub struct KnownHost {
-    name: String,
-    found: Vec<Found>,
-}
-
-impl KnownHost {
-    /// Judges a key that the host offers. The first name under which anything is known decides.
-    pub fn check(&self, offered: &HostKey) -> Verdict {
-        let all = || self.found.iter().flat_map(|found| found.exact.iter().chain(&found.bare));
-        let refuse = |problem| {
-            Verdict::Refused(HostKeyRefusal { name: self.name.clone(), offered: offered.clone(), problem })
-        };
-        let is_revoked =
-            |entry: &&Entry| entry.line.marker == Some(Marker::Revoked) && entry.line.key == *offered;
-        if let Some(entry) = all().find(is_revoked) {
-            return refuse(HostKeyProblem::Revoked { place: entry.place.clone() });
-        }
-        for found in &self.found {
-            if let Some(place) = trusted(&found.exact, offered) {
-                return Verdict::Trusted { place };
-            }
-            let known: Vec<_> = plain(&found.exact).map(|e| (e.place.clone(), e.line.key.clone())).collect();
-            if !known.is_empty() {
-                return refuse(HostKeyProblem::Changed { known });
-            }
-            if let Some(place) = trusted(&found.bare, offered) {
-                return Verdict::Trusted { place };
-            }
-        }
-        let authorities: BTreeSet<_> = all()
-            .filter(|entry| entry.line.marker == Some(Marker::CertAuthority))
-            .map(|entry| entry.place.clone())
-            .collect();
-        refuse(HostKeyProblem::Unknown { authorities: authorities.into_iter().collect() })
-    }
-
-    /// The key types that are known, in the order of the files, so that we can ask for those first: a host known
-    /// by its RSA key must not look changed because it has an Ed25519 key as well.
-    pub fn types(&self) -> Vec<&str> {
-        let mut types = Vec::new();
-        for entries in self.found.iter().flat_map(|found| [&found.exact, &found.bare]) {
-            for entry in plain(entries) {
-                let name = entry.line.key.algorithm();
-                if !types.contains(&name) {
-                    types.push(name);
-                }
-            }
-            if !types.is_empty() {
-                break;
-            }
-        }
-        types
-    }
-}
-
-/// The entries that simply say "this is the host's key".
-fn plain(entries: &[Entry]) -> impl Iterator<Item = &Entry> {
-    entries.iter().filter(|entry| entry.line.marker.is_none())
-}
-
-fn trusted(entries: &[Entry], offered: &HostKey) -> Option<Place> {
-    plain(entries).find(|entry| entry.line.key == *offered).map(|entry| entry.place.clone())
-}
-
 /// A name as known_hosts holds it: lower case, with the port unless it is 22.
-fn lookup_name(name: &str, port: u16) -> String {
+pub fn lookup_name(name: &str, port: u16) -> String {
     let name = name.to_ascii_lowercase();
     if port == DEFAULT_PORT { name } else { format!("[{name}]:{port}") }
 }

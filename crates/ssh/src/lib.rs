@@ -52,6 +52,7 @@ mod stream;
 mod target;
 mod timeline;
 pub mod trace;
+mod trust;
 
 #[cfg(test)]
 mod tests;
@@ -65,9 +66,15 @@ pub use connector::Connector;
 pub use dns::{Anchors, DigestType, DnsError, DnsFinding, DnsVerdict, DnsVoice, SshfpLookup, SshfpRecord};
 pub use error::{ConnectError, FailureClass, Phase, SshError};
 pub use exec::{Chunk, Exec, ExecOutput, ExecSignals, ExecStdin};
-pub use host_key::{HostKey, HostKeyProblem, HostKeyRefusal, ListedKey, Place, read_keys};
+pub use host_key::{
+    CertificateOption, CertificateProblem, FingerprintHash, HostCertificate, HostKey, HostKeyProblem,
+    HostKeyRefusal, ListedKey, OtherKey, Place, RevokedKeys, Sshfp, read_keys,
+};
 pub use identity::Secrets;
-pub use known_hosts::{KnownHost, KnownHosts, Verdict};
+pub use known_hosts::{
+    HashedNames, KnownHost, KnownHosts, KnownHostsFile, KnownLine, Marker, NamedLine, Recording, Verdict,
+    known_hosts_line, lookup_name, record,
+};
 pub use options::{
     AddressFamily, Agent, AlgorithmOptions, DnsTrust, LinkOptions, LoginOptions, Route, TrustOptions,
     UnknownHost,

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use crate::options::{AlgorithmOptions, LinkOptions, LoginOptions, TrustOptions};
 use crate::trace::Watcher;
@@ -109,6 +109,8 @@ pub struct Settings {
     pub default_global_known_hosts: Vec<PathBuf>,
     /// Who watches the bytes of all connections, for a trace.
     pub watcher: Option<Arc<dyn Watcher>>,
+    /// The clock that says whether a certificate is valid.
+    pub now: fn() -> SystemTime,
 }
 
 impl Settings {
@@ -145,6 +147,7 @@ impl Default for Settings {
             default_known_hosts: Vec::new(),
             default_global_known_hosts: Vec::new(),
             watcher: None,
+            now: SystemTime::now,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The client against real servers: OpenSSH's sshd, and some that stall or talk nonsense.
 
 mod bastion;
+mod certificates;
 mod command;
 mod exec;
 mod hostile;

@@ -200,6 +200,9 @@ fn refused(refusal: &HostKeyRefusal, others: &[HostKey]) -> Layer {
             };
             layer.hint(hint)
         }
+        HostKeyProblem::RevocationUnknown { file, reason } => layer
+            .seen(format!("{} cannot be used: {reason}", file.display()))
+            .hint("no host is trusted until the file of revoked keys can be read: mend it, or take it out of RevokedHostKeys"),
         HostKeyProblem::Revoked { place } => layer
             .seen(format!("revoked by {place}"))
             .hint("the key must not be trusted any more: give the server a new host key, and find out why it uses this one"),

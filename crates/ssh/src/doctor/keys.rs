@@ -9,7 +9,7 @@ use crate::timeline::Timeline;
 
 /// The line by which a key is known.
 pub(super) async fn voucher(connector: &Connector, target: &Target, key: &HostKey) -> Option<String> {
-    match connector.known(target).await.check(key) {
+    match connector.trust(target).await.known.check(key) {
         Verdict::Trusted { place } => Some(place.to_string()),
         Verdict::Refused(_) => None,
     }
@@ -24,7 +24,7 @@ pub(super) async fn proven(connector: &Connector, target: &Target, key_type: &st
     let mut target = target.clone();
     target.algorithms.host_key = Some(names);
     match connector.greet(&target, &Timeline::default(), Purpose::Commands).await {
-        Ok((session, ..)) => session.accepted.get().cloned(),
+        Ok((session, ..)) => session.accepted.get().map(|accepted| accepted.key.clone()),
         Err(ConnectError::HostKey { refusal, .. }) => Some(refusal.offered),
         Err(_) => None,
     }

@@ -7,11 +7,21 @@ use crate::host_key::HostKey;
 
 /// What a line says beyond "this is the host's key".
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) enum Marker {
+pub enum Marker {
     /// The key signs host certificates.
     CertAuthority,
     /// The key must never be accepted.
     Revoked,
+}
+
+impl Marker {
+    /// As it stands in the file.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::CertAuthority => "@cert-authority",
+            Self::Revoked => "@revoked",
+        }
+    }
 }
 
 /// A line that parsed.

@@ -5,7 +5,7 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha1::Sha1;
 
 /// The length of a salt and of a hash (both SHA-1's).
-const HASH_LENGTH: usize = 20;
+pub(super) const HASH_LENGTH: usize = 20;
 
 /// One comma-separated part of the field.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,8 +21,35 @@ enum Pattern {
 pub(super) struct HostPatterns(Vec<Pattern>);
 
 impl HostPatterns {
+    /// Parses the field. As with OpenSSH it is one hash, or names without any; an empty name is nobody's.
     pub(super) fn parse(field: &str) -> Result<Self, &'static str> {
-        field.split(',').map(parse_pattern).collect::<Result<Vec<_>, _>>().map(Self)
+        if let Some(rest) = field.strip_prefix('|') {
+            return parse_hash(rest).map(|pattern| Self(vec![pattern]));
+        }
+        Ok(Self(field.split(',').filter(|part| !part.is_empty()).map(parse_name).collect()))
+    }
+
+    /// Whether the name is hashed.
+    pub(super) fn is_hashed(&self) -> bool {
+        self.0.iter().any(|pattern| matches!(pattern, Pattern::Hashed { .. }))
+    }
+
+    /// The names and patterns beside this one, as far as they can be read.
+    pub(super) fn others(&self, name: &str) -> Vec<String> {
+        let others = self.0.iter().filter_map(|pattern| match pattern {
+            Pattern::Plain { text, negated: true } => Some(format!("!{text}")),
+            Pattern::Plain { text, .. } if text != name => Some(text.clone()),
+            _ => None,
+        });
+        others.collect()
+    }
+
+    /// Whether this very name stands there, or its hash; not only a pattern that it fits.
+    pub(super) fn names_literally(&self, name: &str) -> bool {
+        self.0.iter().any(|pattern| match pattern {
+            Pattern::Hashed { salt, hash } => hash_matches(salt, hash, name),
+            Pattern::Plain { text, negated } => !negated && text == name,
+        })
     }
 
     /// The names, if the field consists of nothing but literal names.
@@ -56,22 +83,27 @@ impl HostPatterns {
     }
 }
 
-fn parse_pattern(part: &str) -> Result<Pattern, &'static str> {
-    if let Some(rest) = part.strip_prefix('|') {
-        let (salt, hash) = rest
-            .strip_prefix("1|")
-            .and_then(|rest| rest.split_once('|'))
-            .ok_or("the hashed name is not of the form |1|salt|hash")?;
-        return Ok(Pattern::Hashed { salt: decode(salt)?, hash: decode(hash)? });
-    }
+fn parse_hash(rest: &str) -> Result<Pattern, &'static str> {
+    let (salt, hash) = rest
+        .strip_prefix("1|")
+        .and_then(|rest| rest.split_once('|'))
+        .ok_or("the hashed name is not of the form |1|salt|hash")?;
+    Ok(Pattern::Hashed { salt: decode(salt)?, hash: decode(hash)? })
+}
+
+fn parse_name(part: &str) -> Pattern {
     let (text, negated) = match part.strip_prefix('!') {
         Some(text) => (text, true),
         None => (part, false),
     };
-    if text.is_empty() {
-        return Err("a host name is empty");
-    }
-    Ok(Pattern::Plain { text: text.to_ascii_lowercase(), negated })
+    Pattern::Plain { text: text.to_ascii_lowercase(), negated }
+}
+
+/// Hashes a name as known_hosts holds it, in lower case.
+pub(super) fn hash_name(name: &str, salt: &[u8; HASH_LENGTH]) -> Option<String> {
+    let mut mac = Hmac::<Sha1>::new_from_slice(salt).ok()?;
+    mac.update(name.as_bytes());
+    Some(format!("|1|{}|{}", BASE64.encode(salt), BASE64.encode(&mac.finalize().into_bytes())))
 }
 
 fn decode(encoded: &str) -> Result<[u8; HASH_LENGTH], &'static str> {

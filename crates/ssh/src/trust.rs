@@ -1,0 +1,64 @@
+//! Everything that decides about the host key of one connect.
+
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use crate::host_key::{HostKey, HostKeyProblem, HostKeyRefusal, RevokedKeys};
+use crate::known_hosts::{KnownHost, KnownHostsCommand, Verdict};
+use crate::options::UnknownHost;
+
+/// Judges the key that a host offers.
+#[derive(Debug, Clone)]
+pub(crate) struct Trust {
+    pub(crate) known: KnownHost,
+    /// Asked once the key is known, if its answer depends on the key.
+    pub(crate) command: Option<KnownHostsCommand>,
+    pub(crate) revoked: Arc<RevokedKeys>,
+    pub(crate) unknown: UnknownHost,
+    /// The clock.
+    pub(crate) now: fn() -> SystemTime,
+}
+
+/// A key that was accepted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Accepted {
+    /// The key; of a certificate the one that it is about.
+    pub(crate) key: HostKey,
+    /// Whether nothing was known about the host, so that the key is to be recorded.
+    pub(crate) is_new: bool,
+}
+
+impl Trust {
+    /// The verdict on a key or a certificate.
+    pub(crate) async fn judge(&self, offered: &HostKey) -> Result<Accepted, HostKeyRefusal> {
+        if let Some(problem) = self.revoked.objection(offered) {
+            return Err(self.known.refusal(offered, problem));
+        }
+        let verdict = match &self.command {
+            None => self.known.judge(offered, self.seconds()),
+            Some(command) => {
+                let mut known = self.known.clone();
+                // A failure has been said when the command was asked for the first time.
+                if let Ok(more) = command.known(Some(offered)).await {
+                    known.extend(more);
+                }
+                known.judge(offered, self.seconds())
+            }
+        };
+        let key = offered.plain();
+        match verdict {
+            Verdict::Trusted { .. } => Ok(Accepted { key, is_new: false }),
+            Verdict::Refused(HostKeyRefusal { problem: HostKeyProblem::Unknown { .. }, .. })
+                if self.unknown == UnknownHost::Record =>
+            {
+                Ok(Accepted { key, is_new: true })
+            }
+            Verdict::Refused(refusal) => Err(refusal),
+        }
+    }
+
+    fn seconds(&self) -> u64 {
+        // A clock before 1970 makes every certificate one of the future.
+        (self.now)().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+    }
+}
