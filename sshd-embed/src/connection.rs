@@ -23,6 +23,7 @@ use crate::launch::{Login, Terminal};
 use crate::service::Service;
 use crate::session::{Prepared, Started};
 use crate::switch::Switched;
+use crate::wire::Tapped;
 
 /// How long the sessions of a connection may take to say goodbye, and the client to hang up.
 const GOODBYE: Duration = Duration::from_millis(700);
@@ -68,7 +69,8 @@ pub(crate) async fn serve(
         user: String::new(),
         faults,
     };
-    let stream = Switched::new(stream, cut.clone());
+    let tap = service.wire.as_ref().map(|wire| wire.accepted(peer));
+    let stream = Switched::new(Tapped::new(stream, tap), cut.clone());
     let started = timeout_at(grace, run_stream(Arc::clone(&service.config), stream, handler)).await;
     if let Ok(Ok(session)) = started {
         attend(service, session, &authenticated, &sessions, &cut, grace, startup).await;

@@ -24,6 +24,7 @@ mod supervisor;
 mod switch;
 mod tools;
 mod tree;
+mod wire;
 
 pub use confine::{Confine, confine_main};
 pub use error::Error;
@@ -32,3 +33,4 @@ pub use fleet::{Addressing, Fleet, FleetOptions};
 pub use host::{DownKind, EmbeddedHost, HostEvent, HostOptions, HostState, RunningHost};
 pub use keys::{AuthorizedKeys, KeyPair};
 pub use server::{Limits, RunningServer, Server};
+pub use wire::{Wire, WireTap};

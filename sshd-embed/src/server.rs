@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use crate::accept::accept_loop;
 use crate::launch::Launch;
 use crate::service::Service;
-use crate::{AuthorizedKeys, Error, Faults, KeyPair};
+use crate::{AuthorizedKeys, Error, Faults, KeyPair, Wire};
 
 /// How long sessions may take to say goodbye at a graceful stop.
 const GOODBYE: Duration = Duration::from_secs(2);
@@ -86,6 +86,7 @@ pub struct Server {
     pub(crate) users: Vec<String>,
     pub(crate) limits: Limits,
     pub(crate) faults: Faults,
+    pub(crate) wire: Option<Arc<dyn Wire>>,
 }
 
 impl Server {
@@ -137,6 +138,13 @@ impl Server {
         self
     }
 
+    /// Has every connection watched.
+    #[must_use]
+    pub fn wire(mut self, wire: Arc<dyn Wire>) -> Self {
+        self.wire = Some(wire);
+        self
+    }
+
     /// Listens, and serves the machine that it runs on through `/bin/sh`.
     ///
     /// # Errors
@@ -166,7 +174,8 @@ impl Server {
             None => KeyPair::generate()?,
         };
         let config = config(&key, &self.limits);
-        let service = Service::new(config, self.authorized, self.users, launch, self.limits, self.faults);
+        let service =
+            Service::new(config, self.authorized, self.users, launch, self.limits, self.faults, self.wire);
         let accepting = CancellationToken::new();
         let mut addrs = Vec::new();
         for listener in listeners {

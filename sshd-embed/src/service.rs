@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use russh::keys::PublicKey;
+use russh::keys::{HashAlg, PublicKey};
 use russh::server::Config;
 use rustix::process::{Pid, Signal};
 use tokio::sync::{Notify, Semaphore, watch};
@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::launch::Launch;
-use crate::{AuthorizedKeys, Faults, Limits};
+use crate::{AuthorizedKeys, Faults, Limits, Wire};
 
 /// The shared part of a server; nothing in it grows before a client comes.
 pub(crate) struct Service {
@@ -28,6 +28,8 @@ pub(crate) struct Service {
     pub(crate) freed: Notify,
     pub(crate) startups: Arc<Semaphore>,
     pub(crate) commands: Commands,
+    /// Who watches the bytes.
+    pub(crate) wire: Option<Arc<dyn Wire>>,
     authorized: AuthorizedKeys,
     users: Vec<String>,
     faults: Mutex<Faults>,
@@ -41,6 +43,7 @@ impl Service {
         launch: Launch,
         limits: Limits,
         faults: Faults,
+        wire: Option<Arc<dyn Wire>>,
     ) -> Arc<Self> {
         Arc::new(Self {
             config,
@@ -52,6 +55,7 @@ impl Service {
             freed: Notify::new(),
             startups: Arc::new(Semaphore::new(limits.startups)),
             commands: Commands::default(),
+            wire,
             authorized,
             users,
             faults: Mutex::new(faults),
@@ -77,7 +81,17 @@ impl Service {
 
     /// Tells whether the holder of a key may be this user.
     pub(crate) fn admits(&self, user: &str, key: &PublicKey) -> bool {
-        self.users.iter().any(|name| name == user) && self.authorized.contains(key)
+        let known = self.users.iter().any(|name| name == user);
+        let admits = known && self.authorized.contains(key);
+        if !known {
+            log::info!("{user:?} may not log in: it is not among the users {}", self.users.join(", "));
+        } else if !admits {
+            log::info!(
+                "{user:?} may not log in with {}: it is not authorized",
+                key.fingerprint(HashAlg::Sha256)
+            );
+        }
+        admits
     }
 }
 

@@ -24,6 +24,7 @@ mod ownership;
 mod require_all;
 mod shipped;
 mod sigkill;
+mod sshd_debug;
 mod steps;
 mod storage;
 mod trust;

@@ -101,6 +101,8 @@ pub enum Command {
     Playbooks(commands::playbooks::PlaybooksArgs),
     /// Find out why a host cannot be reached, layer by layer, and what to change
     Doctor(commands::doctor::DoctorArgs),
+    /// Serve SSH on loopback for a look at what a client does, message by message
+    Sshd(commands::sshd::SshdArgs),
     /// Print a completion script for a shell
     Completions(commands::completions::CompletionsArgs),
     /// Confine a command to the folder of an embedded host (used by `demo` itself)

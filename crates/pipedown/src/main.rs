@@ -11,6 +11,7 @@ mod stop;
 mod surroundings;
 mod targets;
 mod terminal;
+mod trace;
 
 use std::process::ExitCode as ProcessExit;
 
@@ -80,6 +81,7 @@ async fn connected(around: &Surroundings, command: Command) -> Result<ExitCode, 
     use crate::commands as c;
     match command {
         Command::Demo(args) => c::demo::run(around, &args).await,
+        Command::Sshd(args) => c::sshd::run(around, &args).await,
         Command::Run(args) => c::run::run(around, args).await,
         Command::Status(args) => c::status::run(around, &args).await,
         Command::Cancel(args) => c::cancel::run(around, &args).await,

@@ -13,6 +13,7 @@ pub mod resume;
 pub mod run;
 pub mod runs;
 pub mod show;
+pub mod sshd;
 pub mod status;
 
 use std::collections::{BTreeMap, BTreeSet};
