@@ -19,6 +19,7 @@ use crate::secrets::Prompt;
 use crate::stop::Stop;
 use crate::surroundings::Surroundings;
 use crate::terminal;
+use crate::trace::{Page, Trace};
 
 /// Find out why a host cannot be reached, or what is not as it should be: each layer from the name to the session
 /// gets a verdict, the time it took, evidence, and a hint that says what to change and on which side.
@@ -41,29 +42,51 @@ pub struct DoctorArgs {
     /// How many hosts at once
     #[arg(long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..))]
     parallel: u16,
+    /// Show every SSH message as it passes, with number, name and layer; hosts are examined one after the other
+    #[arg(long)]
+    trace: bool,
 }
 
 const HELP: &str = "\
   pipedown doctor login01
   pipedown doctor '@login' --json
   pipedown doctor alice@login01 --log-via root@
+  pipedown doctor login01 --trace             # what passes, message by message
   pipedown doctor appliance --log-via root@loghost --log-file /var/log/remote/appliance.log
 
 Exit codes: 0 every host is fine (warnings too); 4 some host cannot be reached (name, tcp, version line,
 key exchange); 3 some host does not trust us, or we it (host key, authentication, session).";
 
 pub async fn run(around: &Surroundings, args: &DoctorArgs) -> Result<ExitCode, Stop> {
-    let connector = connector(around, args.timeout);
+    let trace = match args.trace {
+        true => Some(Trace::begin(Page::new(around.global.json))?),
+        false => None,
+    };
+    let examined = examine_all(around, args, trace.as_ref()).await;
+    let traced = trace.map_or(Ok(()), Trace::finish);
+    examined.and_then(|code| traced.map(|()| code))
+}
+
+async fn examine_all(
+    around: &Surroundings,
+    args: &DoctorArgs,
+    trace: Option<&Trace>,
+) -> Result<ExitCode, Stop> {
+    let connector = connector(around, args.timeout, trace);
     let patients = patients(around, args)?;
     for patient in &patients {
         connector.unlock(&patient.target).await;
     }
     let checkups = futures::stream::iter(patients.iter().map(|patient| patient.examined(&connector)));
-    let mut checkups = checkups.buffered(args.parallel.into());
+    // A trace of several hosts at once could be read by nobody.
+    let mut checkups = checkups.buffered(if args.trace { 1 } else { args.parallel.into() });
     let mut code = ExitCode::Done;
     let colours = around.colours(&std::io::stdout());
     let mut first = true;
     while let Some(checkup) = checkups.next().await {
+        if let Some(trace) = trace {
+            trace.caught_up().await;
+        }
         code = code.max(exit_code(&checkup));
         let text = if around.global.json {
             super::json_lines(&[Row::of(&checkup)])?
@@ -88,12 +111,13 @@ impl Patient {
     }
 }
 
-fn connector(around: &Surroundings, limit: Duration) -> Connector {
+fn connector(around: &Surroundings, limit: Duration, trace: Option<&Trace>) -> Connector {
     let mut settings = match around.home() {
         Some(home) => Settings::for_home(home),
         None => Settings::default(),
     };
     settings.agent_socket = std::env::var_os("SSH_AUTH_SOCK").filter(|s| !s.is_empty()).map(Into::into);
+    settings.watcher = trace.map(Trace::watcher);
     let deadlines = &mut settings.deadlines;
     for deadline in [
         &mut deadlines.resolve,

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use pipedown_ssh::trace::{ClearText, Direction, Entry, Overheard, Role, Tap, Watcher};
 use sshd_embed::{Wire, WireTap};
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use tokio::task::Id;
 use zeroize::Zeroizing;
 
@@ -30,6 +30,8 @@ pub enum Heard {
     Closed { connection: u64, sent: u64, received: u64 },
     /// Something else that the log said.
     Note(String),
+    /// Somebody wants to know when everything before this is printed.
+    Mark(oneshot::Sender<()>),
     /// Nothing comes any more.
     End,
 }
@@ -64,6 +66,11 @@ impl Ears {
             connections: AtomicU64::new(0),
             ended: watch::Sender::new(0),
         }
+    }
+
+    /// How many connections have been opened.
+    pub fn opened(&self) -> u64 {
+        self.connections.load(Ordering::Relaxed)
     }
 
     pub fn tell(&self, heard: Heard) {

@@ -10,12 +10,17 @@ use std::time::Duration;
 
 use pipedown_ssh::trace::{Conversation, Entry, Watcher};
 use sshd_embed::Wire;
+use tokio::sync::oneshot;
 use tokio::task::Id;
+use tokio::time::timeout;
 
 use super::ears::{Ears, Heard, Shared, Told};
 use super::page::{Page, Said};
 use crate::stop::Stop;
 use crate::terminal;
+
+/// How long closing connections are waited for.
+const GOODBYE: Duration = Duration::from_secs(3);
 
 /// The ears that the log speaks to, once there are any.
 static LISTENING: OnceLock<Shared> = OnceLock::new();
@@ -63,6 +68,17 @@ impl Trace {
         let mut ended = self.ears.0.ended.subscribe();
         // The sender is ours: the wait cannot fail.
         let _ = ended.wait_for(|ended| *ended >= connections).await;
+    }
+
+    /// Waits until what was opened has ended and all of it is printed; not for ever, where something does not end.
+    pub async fn caught_up(&self) {
+        let ears = &self.ears.0;
+        // What stays open is told so by the trace itself: it was not closed.
+        let _ = timeout(GOODBYE, self.ended(ears.opened())).await;
+        let (sender, printed) = oneshot::channel();
+        ears.tell(Heard::Mark(sender));
+        // A scribe that has ended has said why to `finish`.
+        let _ = printed.await;
     }
 
     /// Prints what is still to be printed and ends.
@@ -142,6 +158,11 @@ impl Scribe {
                 self.page.closed(connection, at.saturating_sub(opened), sent, received)
             }
             Heard::Note(text) => self.page.note(&text),
+            Heard::Mark(printed) => {
+                // Who asked may have gone.
+                let _ = printed.send(());
+                String::new()
+            }
             Heard::End => String::new(),
         }
     }
