@@ -27,5 +27,6 @@ mod sigkill;
 mod sshd_debug;
 mod steps;
 mod storage;
+mod trace;
 mod trust;
 mod window;

@@ -4,9 +4,8 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use pipedown_ssh::{Agent, Chunk, Connection, Connector, Settings, Target};
-use serde_json::Value;
 
-use crate::support::{Controller, LONG, Said};
+use crate::support::{Controller, LONG, passed, rows};
 
 /// What the line to copy says.
 struct Line {
@@ -44,23 +43,6 @@ async fn output(connection: &Connection, command: &str) -> String {
         }
     }
     String::from_utf8(text).unwrap()
-}
-
-fn rows(said: &Said) -> Vec<Value> {
-    said.out
-        .lines()
-        .map(|line| serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}")))
-        .collect()
-}
-
-/// The messages of a direction: number and name. How often data and windows pass depends on the machine.
-fn passed(rows: &[Value], direction: &str) -> Vec<String> {
-    let messages = rows.iter().filter(|row| row["kind"] == "message" && row["direction"] == direction);
-    let messages = messages.filter(|row| row["number"] != 93);
-    let mut names: Vec<String> =
-        messages.map(|row| format!("{} {}", row["number"], row["name"].as_str().unwrap())).collect();
-    names.dedup();
-    names
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -4,12 +4,14 @@ mod controller;
 mod people;
 mod place;
 mod shown;
+mod traced;
 
 pub use controller::{Controller, Said};
 pub use people::Person;
 pub use place::{Place, release, tree};
 pub(crate) use shown::assert_shown;
 pub use shown::{day, shown};
+pub use traced::{passed, rows};
 
 use std::time::Duration;
 

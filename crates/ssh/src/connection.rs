@@ -19,6 +19,7 @@ use crate::exec_channel;
 use crate::host_key::HostKey;
 use crate::route::{Refusals, Via};
 use crate::stream::KillSwitch;
+use crate::trace::{note_open, note_request};
 
 /// How a link ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -149,6 +150,7 @@ impl Connection {
     /// When the channel is refused or not confirmed in time, or the link is gone.
     pub async fn exec(&self, command: &str) -> Result<Exec, SshError> {
         let (reader, writer) = self.channel().await?.split();
+        note_request("exec");
         writer.exec(true, command).await.map_err(|_| self.lost())?;
         Ok(exec_channel::start(reader, writer, self.unread_limit))
     }
@@ -161,6 +163,7 @@ impl Connection {
     /// ([`Chunk::Refused`](crate::Chunk::Refused)).
     pub async fn subsystem(&self, name: &str) -> Result<Exec, SshError> {
         let (reader, writer) = self.channel().await?.split();
+        note_request("subsystem");
         writer.request_subsystem(true, name).await.map_err(|_| self.lost())?;
         Ok(exec_channel::start(reader, writer, self.unread_limit))
     }
@@ -174,7 +177,9 @@ impl Connection {
     /// As [`exec`](Self::exec).
     pub async fn terminal(&self, term: &str, columns: u32, rows: u32) -> Result<Exec, SshError> {
         let (reader, writer) = self.channel().await?.split();
+        note_request("pty-req");
         writer.request_pty(true, term, columns, rows, 0, 0, &[]).await.map_err(|_| self.lost())?;
+        note_request("shell");
         writer.request_shell(true).await.map_err(|_| self.lost())?;
         Ok(exec_channel::start(reader, writer, self.unread_limit))
     }
@@ -197,6 +202,7 @@ impl Connection {
     async fn channel(&self) -> Result<Channel<Msg>, SshError> {
         let (opened, channel) = oneshot::channel();
         let session = Arc::clone(&self.session);
+        note_open("session");
         // Cancelling russh's open leaves the channel behind, so the open runs to its end in a task of its own.
         tokio::spawn(async move {
             let result = session.channel_open_session().await;

@@ -29,5 +29,5 @@ pub use overheard::Overheard;
 pub use table::{KeyExchange, Meaning, Method, meaning};
 pub use tapped::{Tap, Watcher};
 
-pub(crate) use notes::note_login;
+pub(crate) use notes::{note_login, note_open, note_request};
 pub(crate) use tapped::Tapped;

@@ -9,6 +9,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use super::checkup::{Layer, LayerKind};
 use super::words::{shown, shown_bytes};
 use crate::connection::Connection;
+use crate::trace::{note_open, note_request};
 
 /// What the command prints: nothing that a profile would.
 const MARK: &str = "pipedown-doctor-was-here";
@@ -63,6 +64,7 @@ impl Examination<'_> {
     }
 
     async fn open(&self) -> Opened {
+        note_open("session");
         self.opened(self.connection.session.channel_open_session()).await
     }
 
@@ -111,6 +113,7 @@ impl Examination<'_> {
             Opened::Silent => return self.silent(kind),
             Opened::Gone => return self.gone(kind).await,
         };
+        note_request("exec");
         if channel.exec(true, format!("echo {MARK}")).await.is_err() {
             return self.gone(kind).await;
         }
@@ -129,6 +132,7 @@ impl Examination<'_> {
             return layer
                 .warn("a second session is refused", "raise MaxSessions in the server's sshd_config");
         };
+        note_request("pty-req");
         if channel.request_pty(true, "xterm", 80, 24, 0, 0, &[]).await.is_err() {
             return layer;
         }
@@ -153,6 +157,7 @@ impl Examination<'_> {
             Opened::Silent => return self.silent(kind),
             Opened::Refused(_) | Opened::Gone => return Layer::not_reached(kind),
         };
+        note_request("subsystem");
         let asked = channel.request_subsystem(true, "sftp").await.is_ok()
             && channel.data(&SFTP_INIT[..]).await.is_ok();
         if !asked {
@@ -168,6 +173,7 @@ impl Examination<'_> {
     async fn forwarding(&self) -> Layer {
         let kind = LayerKind::Forwarding;
         let port = self.port;
+        note_open("direct-tcpip");
         let opening =
             self.connection.session.channel_open_direct_tcpip("127.0.0.1", port.into(), "127.0.0.1", 0);
         match self.opened(opening).await {

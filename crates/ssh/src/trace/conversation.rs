@@ -5,7 +5,6 @@ use super::overheard::Overheard;
 use super::table::{KeyExchange, Method, meaning};
 
 const NEWKEYS: u8 = 21;
-const USERAUTH_REQUEST: u8 = 50;
 
 /// What is known of one connection: the state that gives numbers their names.
 ///
@@ -19,7 +18,8 @@ pub struct Conversation {
     strict: bool,
     sent: Lane,
     received: Lane,
-    ahead: Vec<Detail>,
+    /// What the next messages of a number say, in their order.
+    ahead: Vec<(u8, Detail)>,
 }
 
 #[derive(Debug, Default)]
@@ -92,7 +92,7 @@ impl Conversation {
                 }
                 *direction
             }
-            Overheard::Method(_) | Overheard::Ahead(_) => return self.take(heard),
+            Overheard::Method(_) | Overheard::Ahead { .. } => return self.take(heard),
         };
         let lane = self.lane(direction);
         if lane.sealed {
@@ -122,9 +122,9 @@ impl Conversation {
                 self.method = Some(Method::of(&name));
                 Vec::new()
             }
-            Overheard::Ahead(detail) => {
+            Overheard::Ahead { number, detail } => {
                 if self.ahead.len() < MOST_HELD {
-                    self.ahead.push(detail);
+                    self.ahead.push((number, detail));
                 }
                 Vec::new()
             }
@@ -149,10 +149,27 @@ impl Conversation {
             encrypted: true,
         };
         let mut entries = vec![Entry::Message(message)];
-        if number == USERAUTH_REQUEST && direction == Direction::Sent {
-            let ahead = std::mem::take(&mut self.ahead);
-            entries.extend(ahead.into_iter().map(|detail| Entry::Detail { direction, number, detail }));
+        if direction == Direction::Sent {
+            let said = self.said_by(number);
+            entries.extend(said.into_iter().map(|detail| Entry::Detail { direction, number, detail }));
         }
         entries
+    }
+
+    /// What was said ahead about the next message of a number: no name twice, that is another message's.
+    fn said_by(&mut self, number: u8) -> Vec<Detail> {
+        let mut said: Vec<Detail> = Vec::new();
+        let mut over = false;
+        let mut kept = Vec::new();
+        for (about, detail) in std::mem::take(&mut self.ahead) {
+            over |= about == number && said.iter().any(|before| before.name == detail.name);
+            if about == number && !over {
+                said.push(detail);
+            } else {
+                kept.push((about, detail));
+            }
+        }
+        self.ahead = kept;
+        said
     }
 }

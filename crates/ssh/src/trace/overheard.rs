@@ -25,8 +25,13 @@ pub enum Overheard {
     },
     /// The authentication method of the last request, which gives 60 to 79 their names.
     Method(String),
-    /// Something that the next authentication request will say.
-    Ahead(Detail),
+    /// Something that the next message of a number will say that we send.
+    Ahead {
+        /// The number.
+        number: u8,
+        /// What it says.
+        detail: Detail,
+    },
 }
 
 /// Where our own notes go.
@@ -81,14 +86,13 @@ fn quoted(text: &str) -> Option<&str> {
 
 fn note(text: &str) -> Vec<Overheard> {
     let mut fields = text.splitn(3, '\t');
-    let (Some(method), Some(user)) = (fields.next(), fields.next()) else { return Vec::new() };
-    let mut heard = vec![
-        Overheard::Method(method.to_owned()),
-        Overheard::Ahead(Detail::new("user", user)),
-        Overheard::Ahead(Detail::new("method", method)),
-    ];
-    if let Some(with) = fields.next() {
-        heard.push(Overheard::Ahead(Detail::new("with", with)));
+    let (Some(number), Some(name), Some(value)) = (fields.next(), fields.next(), fields.next()) else {
+        return Vec::new();
+    };
+    let Ok(number) = number.parse() else { return Vec::new() };
+    let mut heard = vec![Overheard::Ahead { number, detail: Detail::new(name.to_owned(), value) }];
+    if name == "method" {
+        heard.push(Overheard::Method(value.to_owned()));
     }
     heard
 }

@@ -156,7 +156,8 @@ fn what_the_library_says_follows_in_order_and_with_names() {
 #[test]
 fn our_own_notes_name_the_method() {
     let mut conversation = Conversation::new();
-    for heard in Overheard::parse("pipedown_ssh::trace", "publickey\tops\t/home/ops/.ssh/id") {
+    let notes = ["50\tuser\tops", "50\tmethod\tpublickey", "98\trequest\tpty-req", "98\trequest\tshell"];
+    for heard in notes.iter().flat_map(|note| Overheard::parse("pipedown_ssh::trace", note)) {
         assert_eq!(conversation.heard(heard), []);
     }
     let newkeys = |direction| Overheard::Message { direction, number: 21, length: Some(1) };
@@ -169,7 +170,11 @@ fn our_own_notes_name_the_method() {
     }
     let request = Overheard::Message { direction: Direction::Sent, number: 50, length: Some(9) };
     let answer = Overheard::Message { direction: Direction::Received, number: 60, length: Some(9) };
-    let said = [conversation.heard(request), conversation.heard(answer)].concat();
+    let channel = || Overheard::Message { direction: Direction::Sent, number: 98, length: Some(9) };
+    let mut said = [conversation.heard(request.clone()), conversation.heard(answer)].concat();
+    for heard in [channel(), request, channel(), channel()] {
+        said.extend(conversation.heard(heard));
+    }
     insta::assert_snapshot!(shown(&said));
 }
 
