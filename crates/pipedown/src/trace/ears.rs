@@ -202,7 +202,9 @@ struct Start(Zeroizing<String>);
 impl fmt::Write for Start {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         let room = Overheard::ENOUGH.saturating_sub(self.0.len());
-        let end = text.floor_char_boundary(room);
+        let fits = |end: &usize| *end <= room;
+        let ends = text.char_indices().map(|(start, char)| start + char.len_utf8());
+        let end = ends.take_while(fits).last().unwrap_or(0);
         self.0.push_str(text.get(..end).unwrap_or_default());
         if end < text.len() { Err(fmt::Error) } else { Ok(()) }
     }
@@ -215,7 +217,7 @@ mod tests {
     #[test]
     fn no_more_than_the_beginning_of_a_line_is_looked_at() {
         let mut text = Start(Zeroizing::default());
-        assert!(write!(text, "{}{}", "ä".repeat(99), "öx").is_err());
+        assert!(write!(text, "{}öx", "ä".repeat(99)).is_err());
         assert_eq!(*text.0, format!("{}ö", "ä".repeat(99)));
     }
 }
