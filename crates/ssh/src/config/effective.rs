@@ -53,7 +53,8 @@ pub(super) fn effective<'c>(
     let user = request.user.as_deref().or_else(|| values.word(Key::User)).unwrap_or(default).to_owned();
     let port = request.port.or_else(|| values.number(Key::Port).and_then(|port| port.try_into().ok()));
     let mut target = Target::new(&request.name, &values.host, port.unwrap_or(22), user);
-    let maker = Maker { config, request, values: &values, target: &target };
+    let alias = values.word(Key::HostKeyAlias).map(str::to_ascii_lowercase);
+    let maker = Maker { config, request, values: &values, target: &target, alias };
     let (login, trust) = (maker.login()?, maker.trust()?);
     let (algorithms, mut link) = (maker.algorithms(), maker.link());
     if way == Way::Own {
@@ -74,6 +75,8 @@ struct Maker<'m, 'c> {
     request: &'m Request,
     values: &'m Values<'c>,
     target: &'m Target,
+    /// `HostKeyAlias`; host names have no case.
+    alias: Option<String>,
 }
 
 impl<'c> Maker<'_, 'c> {
@@ -82,7 +85,7 @@ impl<'c> Maker<'_, 'c> {
             local: &self.config.local,
             host: &self.target.address,
             name: &self.request.name,
-            alias: self.values.word(Key::HostKeyAlias).unwrap_or(&self.request.name),
+            alias: self.alias.as_deref().unwrap_or(&self.request.name),
             port: self.target.port,
             user: &self.target.user,
             jump: "",
@@ -190,7 +193,7 @@ impl<'c> Maker<'_, 'c> {
         Ok(TrustOptions {
             user_files,
             global_files: self.files(Key::GlobalKnownHostsFile, None)?,
-            alias: values.word(Key::HostKeyAlias).map(str::to_owned),
+            alias: self.alias.clone(),
             unknown: match values.choice(Key::StrictHostKeyChecking) {
                 Some("accept-new" | "no") => UnknownHost::Record,
                 _ => UnknownHost::Refuse,

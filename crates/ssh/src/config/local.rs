@@ -54,6 +54,6 @@ impl Local {
         })?;
         let home = home.to_string_lossy();
         let home = home.trim_end_matches('/');
-        Ok(below.map_or_else(|| home.to_owned(), |below| format!("{home}/{}", below.trim_start_matches('/'))))
+        Ok(format!("{home}/{}", below.unwrap_or_default().trim_start_matches('/')))
     }
 }

@@ -12,7 +12,7 @@ pub(super) fn assemble(list: &str, ours: &[&str], others: &[&str]) -> Vec<String
     let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
     let named = |patterns: &str| {
         let mut names: Vec<String> = Vec::new();
-        for pattern in patterns.split(',') {
+        for pattern in patterns.split(',').filter(|pattern| !pattern.is_empty()) {
             let wild = pattern.contains(['*', '?']);
             let found = ours.iter().chain(others).copied().filter(|name| matches(name, pattern));
             let found: Vec<&str> = if wild { found.collect() } else { vec![pattern] };

@@ -117,7 +117,8 @@ pub(super) fn resolve<'c>(config: &'c SshConfig, request: &Request) -> Result<Va
         wants_second: false,
     };
     pass.walk()?;
-    let host = canonical(&pass.host_name()?);
+    let v4_only = pass.values.choice(Key::AddressFamily) == Some("inet");
+    let host = canonical(&pass.host_name()?, v4_only);
     if pass.wants_second || pass.values.choice(Key::CanonicalizeHostname).is_some_and(|choice| choice != "no")
     {
         pass.host.clone_from(&host);
@@ -248,12 +249,14 @@ impl<'c> Pass<'c, '_> {
 }
 
 /// Names are looked up in lower case, addresses in their shortest form.
-fn canonical(host: &str) -> String {
+fn canonical(host: &str, v4_only: bool) -> String {
     if let Ok(address) = host.parse::<Ipv4Addr>() {
         return address.to_string();
     }
     let (address, zone) = host.split_once('%').map_or((host, None), |(address, zone)| (address, Some(zone)));
     match (address.parse::<Ipv6Addr>(), zone) {
+        // Cannot be looked up then.
+        (Ok(_), _) if v4_only => host.to_owned(),
         (Ok(address), Some(zone)) => format!("{address}%{zone}"),
         (Ok(address), None) => address.to_string(),
         (Err(_), _) => host.to_ascii_lowercase(),

