@@ -200,5 +200,5 @@ fn ten_thousand_hosts_read_the_files_once() {
         ports += u64::from(config.target(&Request::new(format!("n{n}"))).unwrap().port);
     }
     // A thousand hosts in each of n10??? to n19???.
-    assert_eq!(ports, (2010..=2019).map(|port| port * 1000).sum());
+    assert_eq!(ports, (2010..=2019_u64).map(|port| port * 1000).sum::<u64>());
 }
