@@ -1,6 +1,7 @@
 //! What the scenarios stand on: hosts, a controller with a home of its own, people who are logged in.
 
 mod controller;
+pub mod name_server;
 mod people;
 mod place;
 mod shown;

@@ -1,6 +1,7 @@
 //! How hosts are reached: SSH, and one privileged shell on each.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -30,18 +31,7 @@ impl SshOpener {
     /// # Errors
     /// When a password was asked for and cannot be had, or an ssh_config cannot be used.
     pub fn new(around: &Surroundings, reach: &ReachArgs) -> Result<Self, Stop> {
-        let mut settings = match around.home() {
-            Some(home) => Settings::for_home(home),
-            None => Settings::default(),
-        };
-        settings.agent_socket = std::env::var_os("SSH_AUTH_SOCK").filter(|s| !s.is_empty()).map(Into::into);
-        if let Some(shell) = std::env::var_os("SHELL").filter(|shell| !shell.is_empty()) {
-            settings.shell = shell.into();
-        }
-        settings.deadlines.resolve = reach.connect_timeout;
-        settings.deadlines.connect = reach.connect_timeout;
-        settings.deadlines.banner = reach.connect_timeout;
-        let connector = Connector::new(settings, Some(Arc::new(Prompt)));
+        let connector = connector(around, reach.connect_timeout);
         let targets = around.targets()?;
         Ok(Self { connector, targets, password: secrets::become_password(reach)? })
     }
@@ -74,6 +64,23 @@ impl SshOpener {
         })?;
         found.map_err(|e| Failure::new(FailureClass::Controller, e.to_string()).with_hint(e.hint()))
     }
+}
+
+/// Makes a connector with the user's files and agent. `limit` is for the name, for TCP's connect and for the version
+/// line.
+pub fn connector(around: &Surroundings, limit: Duration) -> Connector {
+    let mut settings = match around.home() {
+        Some(home) => Settings::for_home(home),
+        None => Settings::default(),
+    };
+    settings.agent_socket = std::env::var_os("SSH_AUTH_SOCK").filter(|s| !s.is_empty()).map(Into::into);
+    if let Some(shell) = std::env::var_os("SHELL").filter(|shell| !shell.is_empty()) {
+        settings.shell = shell.into();
+    }
+    settings.deadlines.resolve = limit;
+    settings.deadlines.connect = limit;
+    settings.deadlines.banner = limit;
+    Connector::new(settings, Some(Arc::new(Prompt)))
 }
 
 impl Opener for SshOpener {

@@ -63,6 +63,17 @@ pub fn confirm(question: &str) -> bool {
     read.is_ok() && matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes")
 }
 
+/// Asks for an answer in words, without the blanks around it; empty if there is none.
+pub fn ask(question: &str) -> String {
+    let _ = write!(std::io::stderr(), "{question} ");
+    let _ = std::io::stderr().flush();
+    let mut answer = String::new();
+    match std::io::stdin().lock().read_line(&mut answer) {
+        Ok(_) => answer.trim().to_owned(),
+        Err(_) => String::new(),
+    }
+}
+
 /// Writes a file atomically: a temporary file beside it, synced and renamed.
 ///
 /// # Errors

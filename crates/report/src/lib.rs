@@ -41,4 +41,5 @@ pub use status::{AgendaState, StatusRow, WindowState};
 pub use status_table::{Folding, status};
 pub use style::{Colour, Fold, Stamp, Style, Verbosity};
 pub use summary::summary;
+pub use table::table;
 pub use time::{clock, relative, span};

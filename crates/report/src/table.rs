@@ -15,7 +15,7 @@ pub(crate) fn shorten(text: &str, width: usize) -> String {
 
 /// Aligns rows under a heading, two blanks between columns, an empty cell as `-`; columns that are empty
 /// in every row are left out.
-pub(crate) fn table<const N: usize>(heading: [&str; N], rows: &[[String; N]]) -> String {
+pub fn table<const N: usize>(heading: [&str; N], rows: &[[String; N]]) -> String {
     let width = |column: usize| {
         let cells = rows.iter().filter_map(|r| r.get(column)).map(|c| measure_text_width(c));
         let widest = cells.max().unwrap_or(0);

@@ -53,7 +53,12 @@ pub(crate) struct Client {
     pub(crate) ended: watch::Sender<Option<LinkEnd>>,
     /// How many key exchanges have come to their end.
     pub(crate) exchanges: Arc<AtomicU64>,
+    /// The host keys that the server has announced, not proven.
+    pub(crate) announced: Announced,
 }
+
+/// Host keys that a server has announced, the last announcement only.
+pub(crate) type Announced = Arc<Mutex<Vec<PublicKey>>>;
 
 impl Handler for Client {
     type Error = ClientError;
@@ -213,9 +218,10 @@ impl Handler for Client {
 
     async fn openssh_ext_host_keys_announced(
         &mut self,
-        _: Vec<PublicKey>,
+        keys: Vec<PublicKey>,
         _: &mut Session,
     ) -> Result<(), ClientError> {
+        *self.announced.lock().unwrap_or_else(PoisonError::into_inner) = keys;
         Ok(())
     }
 }

@@ -12,7 +12,7 @@ use russh::{Channel, ChannelOpenFailure, Disconnect, Error};
 use tokio::sync::{oneshot, watch};
 use tokio::time::timeout;
 
-use crate::client::Client;
+use crate::client::{Announced, Client};
 use crate::error::{SshError, io_text, lowercase_first};
 use crate::exec::Exec;
 use crate::exec_channel;
@@ -122,6 +122,7 @@ pub struct Connection {
     pub(crate) kill: KillSwitch,
     pub(crate) ended: watch::Receiver<Option<LinkEnd>>,
     pub(crate) exchanges: Arc<AtomicU64>,
+    pub(crate) announced: Announced,
     pub(crate) host_key: HostKey,
     pub(crate) identity: String,
     pub(crate) banner: String,
@@ -228,7 +229,7 @@ impl Connection {
         }
     }
 
-    fn lost(&self) -> SshError {
+    pub(crate) fn lost(&self) -> SshError {
         let end = self.ended.borrow().clone().unwrap_or(LinkEnd::Closed);
         SshError::LinkLost { host: self.host.clone(), end }
     }

@@ -18,7 +18,7 @@ use trust::TrustFiles;
 
 use crate::algorithms::{NoneKnown, preferred};
 use crate::auth::{Login, log_in};
-use crate::client::{Client, ClientError};
+use crate::client::{Announced, Client, ClientError};
 use crate::connection::{Connection, LinkEnd};
 use crate::dial::{dial, timed_out};
 use crate::error::{ConnectError, Phase};
@@ -83,6 +83,7 @@ pub(crate) struct Session {
     pub(crate) accepted: Arc<OnceLock<Accepted>>,
     banner: Arc<Mutex<String>>,
     exchanges: Arc<AtomicU64>,
+    announced: Announced,
     refusals: Refusals,
 }
 
@@ -187,6 +188,7 @@ impl Connector {
             kill: session.kill,
             ended: session.ended,
             exchanges: session.exchanges,
+            announced: session.announced,
             host_key,
             identity,
             banner,
@@ -277,6 +279,7 @@ impl Connector {
         let accepted = Arc::new(OnceLock::new());
         let banner = Arc::new(Mutex::new(String::new()));
         let exchanges = Arc::new(AtomicU64::new(0));
+        let announced = Announced::default();
         let refusals = Refusals::default();
         let client = Client {
             trust,
@@ -286,6 +289,7 @@ impl Connector {
             refusals: refusals.clone(),
             ended: sender,
             exchanges: Arc::clone(&exchanges),
+            announced: Arc::clone(&announced),
         };
         let tap = self.0.settings.watcher.as_ref().map(|watcher| watcher.opened(&target.name));
         let connecting = connect_stream(Arc::new(config), Tapped::new(stream, tap), client);
@@ -304,7 +308,9 @@ impl Connector {
                 .map_err(|_| timed_out(target, Phase::KeyExchange, deadlines.key_exchange))?,
         };
         match result {
-            Ok(handle) => Ok(Session { handle, kill, ended, accepted, banner, exchanges, refusals }),
+            Ok(handle) => {
+                Ok(Session { handle, kill, ended, accepted, banner, exchanges, announced, refusals })
+            }
             Err(error) => Err(handshake_error(target, &kill, error)),
         }
     }

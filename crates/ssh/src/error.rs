@@ -566,6 +566,14 @@ pub enum SshError {
     /// The system has no randomness to give.
     #[error("draw a salt: {0}")]
     NoRandomness(String),
+    /// The server does not prove that it holds the host keys that it announces.
+    #[error("have the host keys of {host} proven: {reason}")]
+    HostKeysUnproven {
+        /// The host, as the user knows it.
+        host: String,
+        /// What went wrong.
+        reason: String,
+    },
     /// A local child process lacks a pipe.
     #[error("drive a local process: its {0} is not a pipe")]
     NotPiped(&'static str),

@@ -28,6 +28,7 @@
 //! ```
 
 mod algorithms;
+mod announced;
 mod auth;
 mod client;
 mod config;
@@ -58,6 +59,7 @@ mod trust;
 mod tests;
 
 pub use algorithms::AlgorithmList;
+pub use announced::{KeyUpdate, Update, UpdateObjection, update_known_hosts};
 pub use config::{
     ConfigError, ConfigSource, EffectiveSetting, Local, Origin, Place as ConfigPlace, Request, SshConfig,
 };

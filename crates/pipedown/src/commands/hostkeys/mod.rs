@@ -1,6 +1,13 @@
 //! `pipedown hostkeys …`: who the hosts are, and who says so. One file per subcommand.
 
+mod collect;
+mod published;
+mod rotate;
+mod scan;
 mod show;
+mod trust;
+mod verify;
+mod witnesses;
 
 use clap::{Args, Subcommand};
 use pipedown_model::ExitCode;
@@ -19,6 +26,10 @@ pub struct HostkeysArgs {
 const HELP: &str = "\
   pipedown hostkeys show ~/.ssh/known_hosts
   pipedown hostkeys show /etc/ssh/ssh_host_ed25519_key.pub -v    # as a picture
+  pipedown hostkeys scan @login > scanned
+  pipedown hostkeys verify @login
+  pipedown hostkeys trust @login --from sshfp
+  pipedown hostkeys rotate @login --dry-run
   pipedown hostkeys COMMAND --help says more.";
 
 /// The subcommands.
@@ -26,10 +37,22 @@ const HELP: &str = "\
 enum HostkeysCommand {
     /// Show fingerprints of keys in files; with -v as pictures
     Show(show::ShowArgs),
+    /// Collect the keys that hosts offer; trusts nothing
+    Scan(scan::ScanArgs),
+    /// Compare the keys that hosts offer with known_hosts, DNS, a published list, a host CA
+    Verify(verify::VerifyArgs),
+    /// Add keys to known_hosts for which somebody vouches
+    Trust(trust::TrustArgs),
+    /// Learn all keys of hosts that are trusted already
+    Rotate(rotate::RotateArgs),
 }
 
 pub async fn run(around: &Surroundings, args: HostkeysArgs) -> Result<ExitCode, Stop> {
     match args.command {
         HostkeysCommand::Show(args) => show::run(around, &args),
+        HostkeysCommand::Scan(args) => scan::run(around, &args).await,
+        HostkeysCommand::Verify(args) => verify::run(around, &args).await,
+        HostkeysCommand::Trust(args) => trust::run(around, &args).await,
+        HostkeysCommand::Rotate(args) => rotate::run(around, &args).await,
     }
 }
