@@ -18,14 +18,16 @@ fn zones(right: &str, wrong: &str) -> Vec<Zone> {
     let zone = |origin, signing| Zone { origin, signing, records: records.clone() };
     vec![
         zone("fleet.", Signing::Nsec),
+        zone("fleet3.", Signing::Nsec3),
         zone("plain.", Signing::No),
         zone("expired.", Signing::Expired),
         zone("tampered.", Signing::Tampered),
     ]
 }
 
-const NAMES: [&str; 8] = [
+const NAMES: [&str; 9] = [
     "host.fleet",
+    "none.fleet3",
     "other.fleet",
     "both.fleet",
     "none.fleet",

@@ -93,6 +93,7 @@ async fn a_list_over_https_with_the_systems_authorities() {
             "2",
         ])
         .args(["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"])
+        .args(["-addext", "basicConstraints=critical,CA:FALSE"])
         .args(["-keyout", "tls.key", "-out", "tls.pem"])
         .current_dir(ctl.here())
         .output();

@@ -18,7 +18,7 @@ const MOST_BYTES: u64 = 128 * 1024 * 1024;
 /// Reads a list: known_hosts lines, as ssh-keyscan and `hostkeys scan` print them, or JSON of `hostkeys scan --json`.
 pub async fn list(source: &str) -> Result<KnownHosts, Stop> {
     let text = if source.contains("://") { download(source).await? } else { read(Path::new(source))? };
-    let lines = if text.trim_start().starts_with(['{', '[']) { lines_of_json(source, &text)? } else { text };
+    let lines = if is_json(&text) { lines_of_json(source, &text)? } else { text };
     let mut list = KnownHosts::default();
     list.add(Path::new(source), &lines);
     if read_keys(Path::new(source), lines.as_bytes()).is_empty() {
@@ -52,6 +52,12 @@ fn get(url: &str) -> Result<String, ureq::Error> {
         ureq::Agent::config_builder().tls_config(tls).https_only(true).timeout_global(Some(LIMIT)).build();
     let mut answer = ureq::Agent::new_with_config(config).get(url).call()?;
     answer.body_mut().with_config().limit(MOST_BYTES).read_to_string()
+}
+
+/// An object, or an array of some: known_hosts lines may begin with a bracket as well.
+fn is_json(text: &str) -> bool {
+    let text = text.trim_start();
+    text.starts_with('{') || text.strip_prefix('[').is_some_and(|rest| rest.trim_start().starts_with('{'))
 }
 
 /// The known_hosts lines in what `hostkeys scan --json` has printed.
@@ -114,6 +120,7 @@ mod tests {
 
     #[test]
     fn lists_of_json_are_lines_again() {
+        assert!(is_json(" {\"host\"") && is_json("[ {}]") && !is_json("[web1]:2222 ssh-ed25519"));
         let line = format!("web1 {KEY}");
         let json = format!(
             "{{\"host\":\"web1\",\"keys\":[{{\"line\":\"{line}\"}}]}}\n{{\"host\":\"web2\",\"status\":\"refused\"}}\n"

@@ -90,7 +90,7 @@ pub async fn run(around: &Surroundings, args: &ScanArgs) -> Result<ExitCode, Sto
     };
     terminal::data(&text).map_err(|e| Stop::failed(format!("write: {e}")))?;
     if !around.global.json {
-        around.note(account(&scans).trim_end());
+        around.note(&format!("{}; nothing is trusted yet", account(&scans).trim_end()));
     }
     Ok(code(&scans))
 }
@@ -178,9 +178,7 @@ pub(super) fn account(scans: &[(Target, HostScan)]) -> String {
     }
     let failed: String = failed.iter().map(|(kind, count)| format!(", {count} {}", shown(*kind))).collect();
     let hosts = scans.len();
-    text.push_str(&format!(
-        "{hosts} hosts: {found} found with {keys} keys{failed}; nothing is trusted yet\n"
-    ));
+    text.push_str(&format!("{hosts} hosts: {found} found with {keys} keys{failed}\n"));
     text
 }
 
