@@ -14,6 +14,7 @@ mod support;
 mod calling_off;
 mod confirm;
 mod demo;
+mod doctor;
 mod dry_run;
 mod exit_codes;
 mod hostkeys_dns;

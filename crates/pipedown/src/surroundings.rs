@@ -101,12 +101,6 @@ impl Surroundings {
         Operator::new(&user, &name.nodename().to_string_lossy())
     }
 
-    /// The user that runs us, as ssh takes it when nothing else is said.
-    pub fn user(&self) -> String {
-        let user = ["USER", "LOGNAME"].into_iter().find_map(variable);
-        user.unwrap_or_else(|| format!("uid{}", rustix::process::getuid().as_raw()))
-    }
-
     /// This machine's id (machine-id(5)), to recognise it among the hosts.
     pub fn machine() -> Option<String> {
         let id = std::fs::read_to_string("/etc/machine-id").ok()?;

@@ -42,6 +42,8 @@ pub struct Observed {
     pub keyed: Option<Duration>,
     /// When we were logged in.
     pub logged_in: Option<Duration>,
+    /// How long it has been.
+    pub elapsed: Duration,
 }
 
 impl Timeline {
@@ -64,6 +66,7 @@ impl Timeline {
             other_bytes,
             client: record.client.proposal.clone(),
             server: record.server.proposal.clone(),
+            elapsed: record.begun.elapsed(),
             ..record.observed.clone()
         }
     }

@@ -1,21 +1,17 @@
 //! `pipedown doctor HOST…`: the layered checklist.
 
-mod name;
+mod patients;
 mod text;
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
 use futures::StreamExt;
 use pipedown_model::ExitCode;
-use pipedown_plan::{HostSet, Inventory};
-use pipedown_ssh::doctor::{Checkup, DoctorOptions, LayerKind, LogVia, Verdict, examine};
-use pipedown_ssh::{Connector, Settings, Target};
+use pipedown_ssh::doctor::{Checkup, LayerKind, Verdict};
 use serde::Serialize;
 
-use crate::secrets::Prompt;
 use crate::stop::Stop;
 use crate::surroundings::Surroundings;
 use crate::terminal;
@@ -72,8 +68,8 @@ async fn examine_all(
     args: &DoctorArgs,
     trace: Option<&Trace>,
 ) -> Result<ExitCode, Stop> {
-    let connector = connector(around, args.timeout, trace);
-    let patients = patients(around, args)?;
+    let connector = patients::connector(around, args.timeout, trace);
+    let patients = patients::find(around, args, connector.settings()).await?;
     for patient in &patients {
         connector.unlock(&patient.target).await;
     }
@@ -97,106 +93,6 @@ async fn examine_all(
         terminal::data(&text).map_err(|e| Stop::failed(format!("write: {e}")))?;
     }
     Ok(code)
-}
-
-/// One host to examine.
-struct Patient {
-    target: Target,
-    options: DoctorOptions,
-}
-
-impl Patient {
-    async fn examined(&self, connector: &Connector) -> Checkup {
-        examine(connector, &self.target, &self.options).await
-    }
-}
-
-fn connector(around: &Surroundings, limit: Duration, trace: Option<&Trace>) -> Connector {
-    let mut settings = match around.home() {
-        Some(home) => Settings::for_home(home),
-        None => Settings::default(),
-    };
-    settings.agent_socket = std::env::var_os("SSH_AUTH_SOCK").filter(|s| !s.is_empty()).map(Into::into);
-    settings.watcher = trace.map(Trace::watcher);
-    let deadlines = &mut settings.deadlines;
-    for deadline in [
-        &mut deadlines.resolve,
-        &mut deadlines.connect,
-        &mut deadlines.banner,
-        &mut deadlines.key_exchange,
-        &mut deadlines.auth,
-        &mut deadlines.open,
-    ] {
-        *deadline = limit;
-    }
-    Connector::new(settings, Some(Arc::new(Prompt)))
-}
-
-fn patients(around: &Surroundings, args: &DoctorArgs) -> Result<Vec<Patient>, Stop> {
-    let inventory = around.inventory_if_any()?;
-    let mut patients: Vec<Patient> = Vec::new();
-    for given in &args.hosts {
-        for name in names(inventory.as_ref(), given)? {
-            let (target, configuration) = target(around, inventory.as_ref(), &name)?;
-            let log = match &args.log_via {
-                Some(via) => Some(log_via(around, inventory.as_ref(), via, args.log_file.as_ref(), &target)?),
-                None => None,
-            };
-            let options = DoctorOptions { configuration, log, session_limit: args.timeout };
-            patients.push(Patient { target, options });
-        }
-    }
-    Ok(patients)
-}
-
-/// A set of the inventory gives its hosts; everything else is one name.
-fn names(inventory: Option<&Inventory>, given: &str) -> Result<Vec<String>, Stop> {
-    match inventory {
-        Some(inventory) if given.starts_with('@') || given.contains('[') && !given.starts_with('[') => {
-            let chosen = inventory.select(&HostSet::parse(given)?)?;
-            Ok(chosen.iter().map(|name| name.as_str().to_owned()).collect())
-        }
-        _ => Ok(vec![given.to_owned()]),
-    }
-}
-
-/// A target for `[USER@]HOST`, and where its values come from.
-fn target(
-    around: &Surroundings,
-    inventory: Option<&Inventory>,
-    given: &str,
-) -> Result<(Target, Vec<String>), Stop> {
-    let (user, name) = match given.rsplit_once('@') {
-        Some((user, name)) => (Some(user), name),
-        None => (None, given),
-    };
-    if name.is_empty() || user.is_some_and(str::is_empty) {
-        return Err(Stop::usage(format!("{given}: neither a host nor USER@HOST")));
-    }
-    let (mut target, mut configuration) = name::target(around, inventory, name);
-    if let Some(user) = user {
-        user.clone_into(&mut target.user);
-        configuration.push(format!("user {user}: the command line"));
-    }
-    Ok((target, configuration))
-}
-
-fn log_via(
-    around: &Surroundings,
-    inventory: Option<&Inventory>,
-    via: &str,
-    file: Option<&PathBuf>,
-    host: &Target,
-) -> Result<LogVia, Stop> {
-    let target = match via.split_once('@') {
-        Some((user, "")) if !user.is_empty() => Target { user: user.to_owned(), ..host.clone() },
-        Some((user, _)) if !user.is_empty() => target(around, inventory, via)?.0,
-        _ => {
-            return Err(Stop::usage(format!("--log-via {via}: not USER@ or USER@HOST"))
-                .hint("--log-via root@ logs in to the same host as root"));
-        }
-    };
-    Ok(LogVia { target, file: file.cloned() })
 }
 
 /// What cannot be reached is another class than what does not let us in.

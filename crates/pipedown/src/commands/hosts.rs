@@ -107,7 +107,7 @@ fn effective_row(
 }
 
 /// The line of the inventory that gives a value.
-fn inventory_line(inventory: Option<&Inventory>, host: &str, keyword: &str) -> String {
+pub fn inventory_line(inventory: Option<&Inventory>, host: &str, keyword: &str) -> String {
     let key = match keyword {
         "HostName" => "address",
         "Port" => "port",

@@ -17,7 +17,13 @@ pub(super) fn authentication(sight: &Sight<'_>, identity: Option<&str>, left_out
     let kind = LayerKind::Authentication;
     let observed = sight.observed;
     let Some(since) = observed.keyed else { return Layer::not_reached(kind) };
-    let left_out = left_out.iter().map(|warning| format!("left out: {}", shown(&warning.to_string())));
+    let unusable: &[String] = match sight.error {
+        Some(ConnectError::AuthDenied { unusable, .. }) => unusable,
+        _ => &[],
+    };
+    let said = |warning: &&Warning| unusable.iter().any(|text| text.contains(&warning.text));
+    let left_out = left_out.iter().filter(|warning| !said(warning));
+    let left_out = left_out.map(|warning| format!("left out: {}", shown(&warning.to_string())));
     match sight.error_in(&[Phase::Auth]) {
         Some(error) => refused(error).seen_all(left_out),
         None => {

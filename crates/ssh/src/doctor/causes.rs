@@ -63,6 +63,17 @@ const ROWS: &[Row] = &[
         what: "a group of the user is in DenyGroups",
         hint: "on the server: see DenyGroups in sshd_config",
     },
+    // An expired account is said to be locked as well.
+    Row {
+        needles: &["account", "has expired"],
+        what: "the account has expired",
+        hint: "on the server: chage -E -1 USER (never), or a later date",
+    },
+    Row {
+        needles: &["Account", "has expired"],
+        what: "the account has expired",
+        hint: "on the server: chage -E -1 USER (never), or a later date",
+    },
     Row {
         needles: &["not allowed because account is locked"],
         what: "the account is locked",
@@ -109,6 +120,11 @@ const ROWS: &[Row] = &[
         hint: "on the server: renew expiry-time= before the key in authorized_keys, or put a new key there",
     },
     Row {
+        needles: &["Refused by key options"],
+        what: "the key is in authorized_keys, and an option before it refuses it",
+        hint: "on the server: see from= and expiry-time= before the key in authorized_keys (LogLevel DEBUG says which)",
+    },
+    Row {
         needles: &["not in PubkeyAccepted"],
         what: "PubkeyAcceptedAlgorithms does not hold our key's algorithm",
         hint: "on our side: offer a key of another type (ed25519); on the server: add the algorithm of the line to \
@@ -148,16 +164,6 @@ const ROWS: &[Row] = &[
         needles: &["past MaxStartups"],
         what: "MaxStartups dropped the connection",
         hint: "log in to the server less often at once, or raise MaxStartups there",
-    },
-    Row {
-        needles: &["account", "has expired"],
-        what: "the account has expired",
-        hint: "on the server: chage -E -1 USER (never), or a later date",
-    },
-    Row {
-        needles: &["Account", "has expired"],
-        what: "the account has expired",
-        hint: "on the server: chage -E -1 USER (never), or a later date",
     },
     Row {
         needles: &["expired password"],
@@ -266,6 +272,8 @@ mod tests {
             "Authentication refused: bad ownership or modes for directory /home/eve",
             "Authentication tried for eve with correct key but not from a permitted host (host=h, ip=192.0.2.7, required=10.0.0.1).",
             "debug1: /home/eve/.ssh/authorized_keys:1: key expiry-time: entry expired at 2020-01-01T00:00:00",
+            "Refused by key options",
+            "Authentication key ED25519 SHA256:x revoked by file /etc/ssh/revoked",
             "userauth_pubkey: key type ssh-rsa not in PubkeyAcceptedKeyTypes [preauth]",
             "userauth_pubkey: signature algorithm ssh-ed25519 not in PubkeyAcceptedAlgorithms [preauth]",
             "error: Certificate invalid: expired",

@@ -84,6 +84,22 @@ fn unreached(target: &Target) -> Section {
     section(target, LayerKind::ALL.into_iter().map(Layer::not_reached).collect())
 }
 
+/// The layer that ended the connect took what was left of its time.
+fn time_failure(layers: &mut [Layer], observed: &Observed) {
+    let marks = [
+        observed.resolved.as_ref().map(|(at, _)| *at),
+        observed.connected.as_ref().map(|(at, ..)| *at),
+        observed.greeted.as_ref().map(|(at, _)| *at),
+        observed.keyed,
+        observed.logged_in,
+    ];
+    let last = marks.into_iter().flatten().max().unwrap_or_default();
+    let failed = layers.iter_mut().find(|layer| layer.verdict == Verdict::Bad && layer.took.is_none());
+    if let Some(layer) = failed {
+        layer.took = Some(observed.elapsed.saturating_sub(last));
+    }
+}
+
 struct Examiner<'a> {
     connector: &'a Connector,
     target: &'a Target,
@@ -114,6 +130,7 @@ impl Examiner<'_> {
         if let Ok(connection) = result {
             connection.close().await;
         }
+        time_failure(&mut layers, &observed);
         section(self.target, layers)
     }
 

@@ -24,7 +24,7 @@ pub(super) fn key_exchange(sight: &Sight<'_>) -> Layer {
             return no_common(category, ours, theirs);
         }
         // The key came at the end of the exchange.
-        Some(ConnectError::HostKey { .. }) => {}
+        Some(ConnectError::HostKey { .. } | ConnectError::ShortHostKey { .. }) => {}
         Some(ConnectError::TimedOut { limit, .. }) => {
             return Layer::bad(kind)
                 .seen(format!("the server stalled for {} s", limit.as_secs_f64()))
@@ -136,6 +136,9 @@ pub(super) fn host_key(sight: &Sight<'_>, vouched: Option<&Vouched>, others: &[H
     let kind = LayerKind::HostKey;
     match sight.error {
         Some(ConnectError::HostKey { refusal, .. }) => refused(refusal, others),
+        Some(ConnectError::ShortHostKey { bits, least, .. }) => Layer::bad(kind)
+            .seen(format!("an RSA key of {bits} bits is too weak: {least} are required (RequiredRSASize)"))
+            .hint(new_key(&bits.to_string())),
         _ if sight.observed.keyed.is_none() => Layer::not_reached(kind),
         _ => match vouched {
             Some(Vouched { key, by }) => {
@@ -148,15 +151,18 @@ pub(super) fn host_key(sight: &Sight<'_>, vouched: Option<&Vouched>, others: &[H
 
 fn short(layer: Layer, key: &HostKey) -> Layer {
     match rsa_bits(key) {
-        Some(bits) if bits < RSA_BITS => layer.warn(
-            format!("an RSA key of {bits} bits is too weak"),
-            format!(
-                "make a new host key on the server: ssh-keygen -t ed25519 -f /etc/ssh/ssh_host_ed25519_key, and retire \
-                 the key of {bits} bits"
-            ),
-        ),
+        Some(bits) if bits < RSA_BITS => {
+            layer.warn(format!("an RSA key of {bits} bits is too weak"), new_key(&bits.to_string()))
+        }
         _ => layer,
     }
+}
+
+fn new_key(bits: &str) -> String {
+    format!(
+        "make a new host key on the server: ssh-keygen -t ed25519 -f /etc/ssh/ssh_host_ed25519_key, and retire the key of \
+         {bits} bits"
+    )
 }
 
 /// The length of an RSA key's modulus.

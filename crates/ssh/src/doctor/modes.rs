@@ -23,7 +23,7 @@ impl<'a> Link<'a> {
     }
 }
 
-/// What the chain shows: one line for each link, and what to do about the first that is wrong.
+/// What the chain shows: one line for each link, and what to do about the one that sshd met first.
 pub(super) fn judge(listing: &str, user: &str) -> (Vec<String>, Option<String>) {
     let links: Vec<Link<'_>> = listing.lines().filter_map(Link::parse).collect();
     let mut lines = Vec::new();
@@ -36,12 +36,13 @@ pub(super) fn judge(listing: &str, user: &str) -> (Vec<String>, Option<String>) 
             (false, false) => "",
         };
         lines.push(shown(&format!("{} {} {}{what}", link.mode, link.owner, link.path)));
-        if group || others {
-            hint.get_or_insert_with(|| format!("on the host: chmod go-w {}", shown(link.path)));
+        // The last one that is wrong is the one that sshd met first: it goes up from the file.
+        if link.mode.contains('t') {
+            hint = Some(format!("on the host: keep the keys elsewhere than below {}", shown(link.path)));
+        } else if group || others {
+            hint = Some(format!("on the host: chmod go-w {}", shown(link.path)));
         } else if link.owner != "root" && link.owner != user {
-            hint.get_or_insert_with(|| {
-                format!("on the host: chown {} {} (or root)", shown(user), shown(link.path))
-            });
+            hint = Some(format!("on the host: chown {} {} (or root)", shown(user), shown(link.path)));
         }
     }
     (lines, hint)
@@ -60,7 +61,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_first_wrong_link_is_named() {
+    fn the_wrong_link_is_named() {
         let listing = "drwxr-xr-x 1 root root 4096 Nov  1 10:00 /\n\
                        drwxrwxr-x 2 alice users 4096 Nov  1 10:00 /home/alice\n";
         let (lines, hint) = judge(listing, "alice");
@@ -71,6 +72,8 @@ mod tests {
             hint.as_deref(),
             Some("on the host: chown alice /home/alice/.ssh/authorized_keys (or root)")
         );
+        let (_, hint) = judge("drwxrwxrwt 9 root root 0 Nov 1 10:00 /tmp", "alice");
+        assert_eq!(hint.as_deref(), Some("on the host: keep the keys elsewhere than below /tmp"));
         assert_eq!(judge("rubbish\n", "alice"), (Vec::new(), None));
     }
 

@@ -6,7 +6,7 @@ use russh::client::Msg;
 use russh::{Channel, ChannelMsg, ChannelOpenFailure, Error};
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::checkup::{Layer, LayerKind};
+use super::checkup::{Layer, LayerKind, Verdict};
 use super::words::{shown, shown_bytes};
 use crate::connection::Connection;
 use crate::trace::{note_open, note_request};
@@ -52,7 +52,11 @@ impl Examination<'_> {
     /// Session, sftp and forwarding.
     pub(super) async fn layers(&self) -> [Layer; 3] {
         let session = self.timed(self.session()).await;
-        let sftp = self.timed(self.sftp()).await;
+        let sftp = match session.verdict {
+            // Whatever is in the way of commands is in the way of sftp.
+            Verdict::Bad => Layer::not_reached(LayerKind::Sftp),
+            _ => self.timed(self.sftp()).await,
+        };
         let forwarding = self.timed(self.forwarding()).await;
         [session, sftp, forwarding]
     }
@@ -120,8 +124,8 @@ impl Examination<'_> {
         let heard = self.listen(&mut channel, |heard| heard.refused).await;
         // The connection is dropped soon: a channel that does not close is no matter.
         let _ = channel.close().await;
-        let layer = ran(&heard);
-        if layer.verdict == super::Verdict::Bad || self.connection.is_closed() {
+        let layer = ran(&heard, self.connection.user());
+        if layer.verdict == Verdict::Bad || self.connection.is_closed() {
             return if heard.late { self.silent(kind) } else { layer };
         }
         self.terminal(layer).await
@@ -158,13 +162,16 @@ impl Examination<'_> {
             Opened::Refused(_) | Opened::Gone => return Layer::not_reached(kind),
         };
         note_request("subsystem");
-        let asked = channel.request_subsystem(true, "sftp").await.is_ok()
-            && channel.data(&SFTP_INIT[..]).await.is_ok();
-        if !asked {
+        if channel.request_subsystem(true, "sftp").await.is_err() {
             return Layer::not_reached(kind);
         }
-        let heard =
-            self.listen(&mut channel, |heard| heard.refused || version_at(&heard.stdout).is_some()).await;
+        let mut heard = self.listen(&mut channel, |heard| heard.accepted || heard.refused).await;
+        // There is no room to send before the server has started it.
+        if heard.accepted
+            && timeout(self.limit, channel.data(&SFTP_INIT[..])).await.is_ok_and(|sent| sent.is_ok())
+        {
+            heard = self.listen(&mut channel, |heard| version_at(&heard.stdout).is_some()).await;
+        }
         // As above.
         let _ = channel.close().await;
         spoke_sftp(&heard, self.limit)
@@ -236,7 +243,7 @@ fn no_session(reason: &ChannelOpenFailure) -> Layer {
 }
 
 /// Judges the command that was to print the mark.
-fn ran(heard: &Heard) -> Layer {
+fn ran(heard: &Heard, user: &str) -> Layer {
     let layer = Layer::bad(LayerKind::Session);
     if heard.refused {
         return layer.seen("the server refused to run a command (message 100)").hint(
@@ -266,7 +273,7 @@ fn ran(heard: &Heard) -> Layer {
     } else {
         format!("let in, then ended {status}, with the words: \"{said}\"")
     });
-    layer.hint(ended_hint(&said, heard.status))
+    layer.hint(ended_hint(&said, heard.status).replace("USER", &shown(user)))
 }
 
 fn ended_hint(said: &str, status: Option<u32>) -> &'static str {
@@ -317,8 +324,9 @@ fn spoke_sftp(heard: &Heard, limit: Duration) -> Layer {
         ),
         None => {
             let said = [shown_bytes(&heard.stdout), shown_bytes(&heard.stderr)].concat();
+            let said = if said.is_empty() { "without a word".to_owned() } else { format!("with the words: \"{said}\"") };
             layer.warn(
-                format!("the subsystem ended: \"{said}\""),
+                format!("the subsystem ended, {said}"),
                 "the command of `Subsystem sftp` in the server's sshd_config does not run: the program is missing, or the \
                  account's shell does not run it",
             )

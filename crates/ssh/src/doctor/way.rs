@@ -73,6 +73,9 @@ pub(super) fn tcp(sight: &Sight<'_>) -> Layer {
                 .seen(format!("port {}: no answer within {} s", target.port, limit.as_secs_f64()))
                 .hint(TCP_SILENT);
         }
+        Some(ConnectError::Dropped { end: LinkEnd::Reset, .. }) => {
+            return Layer::bad(kind).seen("the connection was reset at once").hint(RESET);
+        }
         Some(error) => return Sight::failed(kind, error),
         None => {}
     }
@@ -109,6 +112,7 @@ fn tcp_failed(attempts: &[(SocketAddr, io::Error)]) -> Layer {
              address (ARP, neighbour discovery), or a gateway rejects it"
         }
         Some(io::ErrorKind::TimedOut) => TCP_SILENT,
+        Some(io::ErrorKind::ConnectionReset) => RESET,
         _ => "see the address, the port and firewalls",
     };
     layer.hint(hint)
@@ -179,6 +183,9 @@ fn weak(line: &str) -> Option<(&'static str, &'static str)> {
     None
 }
 
+const RESET: &str = "something refuses our address after the handshake: fail2ban or sshguard on the host, a firewall's reject, or a \
+                     load balancer without a healthy host";
+
 fn no_version(observed: &Observed, error: &ConnectError) -> Layer {
     let layer = Layer::bad(LayerKind::Version);
     let first = &observed.other_bytes;
@@ -204,10 +211,7 @@ fn no_version(observed: &Observed, error: &ConnectError) -> Layer {
             ),
         (_, ConnectError::Dropped { end: LinkEnd::Reset, .. }) => layer
             .seen("the connection was reset before the version line")
-            .hint(
-                "something refuses our address after the handshake: fail2ban or sshguard on the host, a firewall's reject, \
-                 or a load balancer without a healthy host",
-            ),
+            .hint(RESET),
         (_, ConnectError::Dropped { end: LinkEnd::Closed, .. }) => layer
             .seen("the connection was closed before the version line")
             .hint(

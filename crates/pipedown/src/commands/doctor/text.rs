@@ -6,7 +6,7 @@ use console::{Style, measure_text_width};
 use pipedown_ssh::doctor::{Checkup, Layer, Section, Verdict};
 
 /// Evidence and hints begin here.
-const INDENT: usize = 38;
+const INDENT: usize = 40;
 /// Wider lines are hard to read.
 const WIDTH: usize = 120;
 
