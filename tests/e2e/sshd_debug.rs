@@ -88,6 +88,10 @@ async fn openssh_is_seen_message_by_message() {
     }
     let ctl = Controller::new();
     let mut server = ctl.start("sshd --debug --once --user alice");
+    server.until("host key ssh-ed25519 SHA256:").await;
+    let mut art = vec![server.until("+--[").await];
+    art.extend([server.until("|").await, server.until("+----[SHA256]-----+").await]);
+    assert!(art.iter().all(|row| row.len() == 19), "{art:?}");
     let line = Line::new(&server.until("ssh -p").await);
     let mut ssh = tokio::process::Command::new("/bin/sh");
     ssh.arg("-c").arg(format!("{} -F none 'echo $USER; exit 3'", line.text)).stdin(Stdio::null());

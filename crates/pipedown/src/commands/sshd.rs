@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use pipedown_model::ExitCode;
-use pipedown_ssh::HostKey;
+use pipedown_ssh::{FingerprintHash, HostKey};
 use sshd_embed::{
     AuthorizedKeys, Confine, DownKind, EmbeddedHost, HostEvent, HostOptions, KeyPair, RunningHost, Server,
 };
@@ -157,7 +157,8 @@ fn tell(
 }
 
 fn invitation(addr: &SocketAddr, key: &HostKey, ssh: &str) -> String {
-    format!("listening on {addr}; Ctrl-C ends it\nhost key {key}\n\n  {ssh}\n")
+    let art = key.randomart(FingerprintHash::Sha256);
+    format!("listening on {addr}; Ctrl-C ends it\nhost key {key}\n{}\n\n  {ssh}\n", art.trim_end())
 }
 
 fn ssh_line(identity: &Path, known: &Path, user: &str, addr: &SocketAddr) -> String {
