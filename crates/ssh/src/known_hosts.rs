@@ -176,4 +176,6 @@ pub fn lookup_name(name: &str, port: u16) -> String {
 }
 
 #[cfg(test)]
+mod keygen_tests;
+#[cfg(test)]
 mod tests;
