@@ -11,6 +11,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod bastion;
 mod calling_off;
 mod confirm;
 mod demo;
