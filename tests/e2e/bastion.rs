@@ -35,17 +35,16 @@ struct Gate {
 }
 
 impl Gate {
-    async fn start(name: &'static str) -> Option<Self> {
+    /// Starts a daemon, or says why not.
+    async fn start(name: &'static str) -> Result<Self, String> {
         if !Path::new(SSHD).exists() {
-            println!("skipped: there is no {SSHD}");
-            return None;
+            return Err(format!("there is no {SSHD}"));
         }
         // sshd insists on its privilege separation directory when it runs as root; boot scripts make it elsewhere.
         if rustix::process::getuid().is_root()
             && let Err(error) = std::fs::create_dir_all("/run/sshd")
         {
-            println!("skipped: cannot make /run/sshd: {error}");
-            return None;
+            return Err(format!("cannot make /run/sshd: {error}"));
         }
         let dir = tempfile::tempdir().unwrap();
         let file = |name: &str| dir.path().join(name);
@@ -89,7 +88,7 @@ impl Gate {
                     kept.push('\n');
                 }
             });
-            return Some(Self { name, dir, port, log, _daemon: daemon, _listener: listener });
+            return Ok(Self { name, dir, port, log, _daemon: daemon, _listener: listener });
         }
         panic!("sshd found no port");
     }
@@ -186,11 +185,11 @@ fn raise_limit() -> bool {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn five_hundred_hosts_share_few_connections_and_one_flood_slows_no_other() {
-    let Some(gate) = Gate::start("gate").await else { return };
-    if !raise_limit() {
-        println!("skipped: this process may not open enough files");
-        return;
-    }
+    let gate = match Gate::start("gate").await {
+        Ok(gate) if raise_limit() => gate,
+        Ok(_) => return println!("skipped: this process may not open enough files"),
+        Err(why) => return println!("skipped: {why}"),
+    };
     let place = Place::new(500).await;
     let connector = connector();
     let targets = targets(&place.fleet, &[gate.target()]);
@@ -231,7 +230,10 @@ async fn five_hundred_hosts_share_few_connections_and_one_flood_slows_no_other()
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_chain_of_two_bastions() {
-    let (Some(outer), Some(inner)) = (Gate::start("outer").await, Gate::start("inner").await) else { return };
+    let (outer, inner) = match (Gate::start("outer").await, Gate::start("inner").await) {
+        (Ok(outer), Ok(inner)) => (outer, inner),
+        (Err(why), _) | (_, Err(why)) => return println!("skipped: {why}"),
+    };
     let place = Place::new(3).await;
     let connector = connector();
     let targets = targets(&place.fleet, &[outer.target(), inner.target()]);
@@ -242,4 +244,57 @@ async fn a_chain_of_two_bastions() {
         assert_eq!(*connection.via(), Via::Bastion("inner".to_owned()));
     }
     assert_eq!((outer.connections(), inner.connections()), (1, 1));
+}
+
+/// A host's lines of ssh_config.
+fn section(target: &Target) -> String {
+    let file = |files: &[std::path::PathBuf]| files[0].display().to_string();
+    format!(
+        "Host {}\n  HostName {}\n  Port {}\n  User {}\n  IdentityFile {}\n  UserKnownHostsFile {}\n",
+        target.name,
+        target.address,
+        target.port,
+        target.user,
+        file(&target.login.identities),
+        file(target.trust.user_files.as_ref().unwrap())
+    )
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_goes_through_the_bastion_of_ssh_config() {
+    let gate = match Gate::start("gate").await {
+        Ok(gate) => gate,
+        Err(why) => return println!("skipped: {why}"),
+    };
+    let place = Place::new(5).await;
+    let ctl = &place.controller;
+    ctl.write("ssh_config", &format!("{}Host login*\n  ProxyJump gate\n", section(&gate.target())));
+    ctl.run("-F ssh_config run nologin-on --all --yes").await.code(0).says("5 done");
+    assert!((1..=5).all(|number| place.host(number).dir().join("run/nologin").exists()));
+    assert_eq!(gate.connections(), 1);
+    drop(gate);
+    // A bastion that is gone is the trouble of all of them.
+    let said = ctl.run("-F ssh_config run nologin-off --all --yes").await.code(4);
+    assert!(said.err.contains("bastion gate: failed to connect to gate"), "{}", said.err);
+    assert!(said.err.contains("every host behind gate waits for this"), "{}", said.err);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_that_others_are_reached_through_is_refused() {
+    let place = Place::new(2).await;
+    let ctl = &place.controller;
+    let hop = &targets(&place.fleet, &[])[0];
+    // Known by its address here: its name in ssh_config is another one.
+    let hop = Target { name: "way-in".to_owned(), ..hop.clone() };
+    ctl.write("ssh_config", &format!("{}Host login02\n  ProxyJump way-in\n", section(&hop)));
+    let nologin = place.host(1).dir().join("run/nologin");
+    let said = ctl.run("-F ssh_config run nologin-on --all --yes").await;
+    assert!(said.err.contains("is a bastion: login02 cannot be reached without it"), "{}", said.err);
+    assert!(said.code != 0 && !nologin.exists(), "{}", said.err);
+    let said = ctl.run("-F ssh_config run nologin-on --all --yes --include-controller").await;
+    assert!(
+        said.code != 0 && nologin.exists(),
+        "login02 is not reached: its bastion has no key: {}",
+        said.err
+    );
 }

@@ -219,6 +219,7 @@ impl<'a> HostTurn<'a> {
             second_way: self.second_way().await,
             time: &context.plan.time,
             controller_machine: context.controller.as_deref(),
+            bastion_of: &context.opener.reached_through(self.host),
             allow_controller: options.include_controller,
         };
         let mut findings = preflight(seen, self.host, &gates);

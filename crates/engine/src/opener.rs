@@ -1,7 +1,7 @@
 //! How the engine gets at a host: a connection with one privileged shell on it.
 
 use futures::future::BoxFuture;
-use pipedown_model::{Failure, HostKeySeen, HostPlan, RunId};
+use pipedown_model::{Failure, HostKeySeen, HostName, HostPlan, RunId};
 use pipedown_steps::HostShell;
 
 /// Opens hosts. The roof implements it with SSH; tests with a local shell.
@@ -13,6 +13,12 @@ pub trait Opener: Send + Sync + 'static {
         run: Option<&'a RunId>,
         host: &'a HostPlan,
     ) -> BoxFuture<'a, Result<Opened, Failure>>;
+
+    /// The hosts of the run that are reached through this one, as far as is known.
+    fn reached_through(&self, host: &HostPlan) -> Vec<HostName> {
+        let _ = host;
+        Vec::new()
+    }
 }
 
 /// An open host.

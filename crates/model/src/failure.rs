@@ -158,6 +158,8 @@ pub enum FindingCode {
     Tombstone,
     /// The host is the controller itself.
     IsController,
+    /// Other hosts of the run are reached through the host.
+    IsBastion,
     /// Another name of the run is the same machine.
     SameMachine,
     /// The host's time zone differs and the time was given without a zone.

@@ -1,5 +1,6 @@
 //! The pipedown command: argv, environment, terminal, wiring, signals, exit code.
 
+mod bastions;
 mod cli;
 mod commands;
 mod compiling;

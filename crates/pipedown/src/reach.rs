@@ -1,17 +1,19 @@
 //! How hosts are reached: SSH, and one privileged shell on each.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use pipedown_engine::{Link, Opened, Opener};
-use pipedown_model::{Become, Failure, FailureClass, HostKeySeen, HostPlan, RunId};
+use pipedown_model::{Become, Failure, FailureClass, HostKeySeen, HostName, HostPlan, RunId};
 use pipedown_ssh::{
-    ConnectError, Connection, Connector, FailureClass as SshClass, LoginOptions, Phase, Settings, Target,
+    ConnectError, Connection, Connector, FailureClass as SshClass, LoginOptions, Phase, Route, Settings,
+    Target,
 };
 use pipedown_steps::{HostShell, Secret, ShellOptions};
 
+use crate::bastions::Bastions;
 use crate::cli::ReachArgs;
 use crate::secrets::{self, Prompt};
 use crate::stop::Stop;
@@ -22,6 +24,7 @@ use crate::targets::{self, Targets};
 pub struct SshOpener {
     connector: Connector,
     targets: Arc<Targets>,
+    bastions: OnceLock<Bastions>,
     password: Option<Secret>,
 }
 
@@ -33,20 +36,25 @@ impl SshOpener {
     pub fn new(around: &Surroundings, reach: &ReachArgs) -> Result<Self, Stop> {
         let connector = connector(around, reach.connect_timeout);
         let targets = around.targets()?;
-        Ok(Self { connector, targets, password: secrets::become_password(reach)? })
+        Ok(Self { connector, targets, bastions: OnceLock::new(), password: secrets::become_password(reach)? })
     }
 
     /// Reads the keys of all hosts and asks for their passphrases: nobody is asked once the work has begun.
     pub async fn unlock(&self, hosts: &[HostPlan]) {
-        let mut seen: Vec<LoginOptions> = Vec::new();
+        let mut seen: Vec<(LoginOptions, Route)> = Vec::new();
+        let mut bastions = Bastions::default();
         for host in hosts {
             // Who cannot be reached for another reason says so when it is opened.
             let Ok(target) = self.target(host).await else { continue };
-            if !seen.contains(&target.login) {
+            bastions.note(&host.host, &target);
+            let way = (target.login.clone(), target.link.route.clone());
+            if !seen.contains(&way) {
                 self.connector.unlock(&target).await;
-                seen.push(target.login);
+                seen.push(way);
             }
         }
+        // A process works on one run.
+        let _ = self.bastions.set(bastions);
     }
 
     /// What was left out while keys and known hosts were read; each to be said once.
@@ -84,6 +92,10 @@ pub fn connector(around: &Surroundings, limit: Duration) -> Connector {
 }
 
 impl Opener for SshOpener {
+    fn reached_through(&self, host: &HostPlan) -> Vec<HostName> {
+        self.bastions.get().map(|bastions| bastions.behind(&host.host)).unwrap_or_default()
+    }
+
     fn open<'a>(
         &'a self,
         run: Option<&'a RunId>,

@@ -302,6 +302,7 @@ pub(crate) fn gate(code: FindingCode) -> &'static str {
         FindingCode::ToolMissing => "tools",
         FindingCode::Tombstone => "cancelled before",
         FindingCode::IsController => "controller",
+        FindingCode::IsBastion => "bastion",
         FindingCode::SameMachine => "same machine",
         FindingCode::Zone => "time zone",
         FindingCode::NotPersistent => "persistence",

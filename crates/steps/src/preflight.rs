@@ -2,7 +2,7 @@
 
 mod gate;
 
-use pipedown_model::{Finding, FindingCode, HostPlan, RunId, Severity, TimeSource};
+use pipedown_model::{Finding, FindingCode, HostName, HostPlan, RunId, Severity, TimeSource};
 
 use crate::{ReplaceMode, Seen};
 use gate::Gate;
@@ -35,7 +35,9 @@ pub struct GateOptions<'a> {
     pub time: &'a TimeSource,
     /// The controller's own machine id.
     pub controller_machine: Option<&'a str>,
-    /// Whether the controller itself may be a target.
+    /// The hosts of the run that are reached through this one.
+    pub bastion_of: &'a [HostName],
+    /// Whether the controller itself, or a host that others are reached through, may be a target.
     pub allow_controller: bool,
 }
 
@@ -45,6 +47,7 @@ pub fn preflight(seen: &Seen, plan: &HostPlan, options: &GateOptions<'_>) -> Vec
     let gate = Gate { seen, facts: &seen.facts, plan, options };
     let mut findings = vec![gate.privileges()];
     findings.extend(gate.controller());
+    findings.extend(gate.bastion());
     findings.push(gate.tombstone());
     findings.push(gate.skew());
     findings.extend(gate.past_due());

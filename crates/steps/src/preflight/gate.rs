@@ -77,6 +77,22 @@ impl Gate<'_> {
         ))
     }
 
+    pub(super) fn bastion(&self) -> Option<Finding> {
+        let (first, others) = self.options.bastion_of.split_first()?;
+        let severity = if self.options.allow_controller { Severity::Warn } else { Severity::Refuse };
+        let others = match others.len() {
+            0 => first.to_string(),
+            1 => format!("{first} and another host of this run"),
+            more => format!("{first} and {more} other hosts of this run"),
+        };
+        Some(finding(
+            FindingCode::IsBastion,
+            severity,
+            format!("is a bastion: {others} cannot be reached without it"),
+            "leave it to a run of its own, after the others; or say --include-controller if you mean it",
+        ))
+    }
+
     pub(super) fn tombstone(&self) -> Finding {
         let Some((_, line)) = self.seen.ended.iter().find(|(run, _)| run == self.options.run) else {
             return good(FindingCode::Tombstone, "nobody has called this run off there");

@@ -88,6 +88,7 @@ fn asked(seen: &Seen, plan: &HostPlan, with: impl FnOnce(&mut GateOptions<'_>)) 
         second_way: SecondWay::Root,
         time: &time,
         controller_machine: Some("another"),
+        bastion_of: &[],
         allow_controller: false,
     };
     with(&mut options);
@@ -172,6 +173,7 @@ fn a_bare_time_is_refused_where_the_host_reads_another_time_of_day() {
             second_way: SecondWay::Root,
             time: &time,
             controller_machine: None,
+            bastion_of: &[],
             allow_controller: false,
         },
     );
@@ -270,6 +272,17 @@ fn the_controller_itself_is_refused_unless_it_is_meant() {
         (o.controller_machine, o.allow_controller) = (Some(MACHINE), true);
     });
     assert_eq!(severity(&meant, FindingCode::IsController), Severity::Warn);
+}
+
+#[test]
+fn a_bastion_is_refused_unless_it_is_meant() {
+    let behind: &[HostName] =
+        Box::leak(Box::new(["web1", "web2", "web3"].map(|name| HostName::new(name).unwrap())));
+    let own = asked(&seen(&[]), &plan(), |o| o.bastion_of = behind);
+    assert_eq!(refused(&own), [FindingCode::IsBastion]);
+    insta::assert_snapshot!(verdict(&own, FindingCode::IsBastion).text, @"is a bastion: web1 and 2 other hosts of this run cannot be reached without it");
+    let meant = asked(&seen(&[]), &plan(), |o| (o.bastion_of, o.allow_controller) = (behind, true));
+    assert_eq!(severity(&meant, FindingCode::IsBastion), Severity::Warn);
 }
 
 #[test]
