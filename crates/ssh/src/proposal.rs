@@ -179,6 +179,10 @@ mod tests {
             payload.extend(u32::try_from(list.len()).unwrap().to_be_bytes());
             payload.extend(list.as_bytes());
         }
+        // Compression, both ways.
+        for _ in 0..2 {
+            payload.extend(b"\0\0\0\x04none");
+        }
         payload
     }
 
