@@ -5,7 +5,8 @@
     clippy::expect_used,
     clippy::indexing_slicing,
     clippy::panic,
-    reason = "what surprises a test is to end it"
+    clippy::print_stdout,
+    reason = "what surprises a test is to end it, and what is skipped says so"
 )]
 
 #[path = "../support/mod.rs"]

@@ -14,7 +14,6 @@ struct Disk {
 }
 
 impl Disk {
-    #[expect(clippy::print_stdout, reason = "a test that is skipped says so")]
     fn mount() -> Option<Self> {
         let dir = TempDir::new().unwrap();
         let mounted = Command::new("mount")

@@ -9,7 +9,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use crate::fleet::Fleet;
 use crate::realm::Realm;
 use crate::rows::Table;
-use crate::usage::{self, so_far};
+use crate::usage;
 use crate::{Failure, rows};
 
 /// Follows hosts for a while.
@@ -50,4 +50,17 @@ pub fn measure(hosts: usize, long: Duration) -> Result<(), Failure> {
     ]);
     table.print("Following hosts on which nothing happens");
     Ok(())
+}
+
+/// The processor time that a process has used so far (proc_pid_stat(5), in hundredths of a second).
+///
+/// # Errors
+/// When there is no such process.
+fn so_far(process: u32) -> Result<Duration, Failure> {
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat"))?;
+    // The name may hold anything, also blanks and brackets.
+    let (_, fields) = stat.rsplit_once(')').ok_or("failed to read the process's state")?;
+    let ticks = |at: usize| fields.split_whitespace().nth(at).and_then(|field| field.parse::<u64>().ok());
+    let (user, system) = ticks(11).zip(ticks(12)).ok_or("failed to read the process's times")?;
+    Ok(Duration::from_millis((user + system) * 10))
 }

@@ -80,16 +80,3 @@ pub fn watch(mut args: impl Iterator<Item = OsString>) -> ExitCode {
     };
     if measured().is_some() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
-
-/// The processor time that a process has used so far (proc_pid_stat(5), in hundredths of a second).
-///
-/// # Errors
-/// When there is no such process.
-pub fn so_far(process: u32) -> Result<Duration, Failure> {
-    let stat = std::fs::read_to_string(format!("/proc/{process}/stat"))?;
-    // The name may hold anything, also blanks and brackets.
-    let (_, fields) = stat.rsplit_once(')').ok_or("failed to read the process's state")?;
-    let ticks = |at: usize| fields.split_whitespace().nth(at).and_then(|field| field.parse::<u64>().ok());
-    let (user, system) = ticks(11).zip(ticks(12)).ok_or("failed to read the process's times")?;
-    Ok(Duration::from_millis((user + system) * 10))
-}
