@@ -31,6 +31,7 @@ mod ownership;
 mod require_all;
 mod shipped;
 mod sigkill;
+mod ssh_config;
 mod sshd_debug;
 mod steps;
 mod storage;

@@ -112,7 +112,9 @@ pub fn chosen(inventory: Option<&Inventory>, argument: &str) -> Result<Vec<Reque
 }
 
 fn names_of(inventory: Option<&Inventory>, argument: &str) -> Result<Vec<String>, Stop> {
-    let plain = HostName::new(argument).is_ok() || argument.parse::<std::net::IpAddr>().is_ok();
+    // A misspelt group is no host.
+    let name = !argument.starts_with('@') && !argument.contains(['[', ',', '!', '&', '*']);
+    let plain = name && HostName::new(argument).is_ok() || argument.parse::<std::net::IpAddr>().is_ok();
     let Some(inventory) = inventory else {
         return if plain {
             Ok(vec![argument.to_owned()])
