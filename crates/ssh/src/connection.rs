@@ -37,6 +37,8 @@ pub enum LinkEnd {
     Reset,
     /// The server stopped answering keepalives, or nothing moved for too long.
     Silent,
+    /// The server refused the last method that it had to offer.
+    NoMethodLeft,
     /// This side ended it.
     GivenUp,
     /// The host sent more than this side could take: this many bytes were waiting.
@@ -59,6 +61,7 @@ impl LinkEnd {
         match error {
             Error::Disconnect | Error::HUP | Error::RecvError | Error::SendError => Self::Closed,
             Error::KeepaliveTimeout | Error::InactivityTimeout | Error::ConnectionTimeout => Self::Silent,
+            Error::NoAuthMethod => Self::NoMethodLeft,
             Error::IO(error) => Self::from_io(error),
             other => Self::Failed(lowercase_first(&other.to_string())),
         }
@@ -91,6 +94,7 @@ impl fmt::Display for LinkEnd {
             Self::Closed => f.write_str("the server closed the connection"),
             Self::Reset => f.write_str("the connection was reset"),
             Self::Silent => f.write_str("the server stopped answering"),
+            Self::NoMethodLeft => f.write_str("the server has no authentication method left"),
             Self::GivenUp => f.write_str("this side gave the connection up"),
             Self::Overrun(bytes) => {
                 write!(f, "the host sent more than could be taken ({} MiB were waiting)", bytes >> 20)

@@ -17,16 +17,16 @@ use tokio_util::sync::DropGuard;
 use trust::TrustFiles;
 
 use crate::algorithms::{NoneKnown, preferred};
-use crate::auth::{Login, log_in};
+use crate::auth::{Applicant, Clock, Denial, Login};
 use crate::client::{Announced, Client, ClientError};
 use crate::connection::{Connection, LinkEnd};
 use crate::dial::{dial, timed_out};
 use crate::error::{ConnectError, Phase};
-use crate::identity::Secrets;
-use crate::key_ring::{Identities, KeyRing, agent_socket};
+use crate::key_ring::{Identities, KeyRing};
 use crate::known_hosts::KnownHost;
 use crate::options::Route;
 use crate::route::{Bastions, Doors, Refusals, Turn, Via, hop_of, pause, start_command};
+use crate::secrets::Secrets;
 use crate::stream::{KillSwitch, KillableStream, Wire};
 use crate::target::{Deadlines, Settings, Target, Warning};
 use crate::timeline::Timeline;
@@ -112,6 +112,11 @@ impl Connector {
         &self.0.settings
     }
 
+    #[cfg(test)]
+    pub(crate) fn key_ring(&self) -> &KeyRing {
+        &self.0.keys
+    }
+
     /// What was ignored so far: bad lines, unreadable files, private keys that others may read.
     pub fn warnings(&self) -> Vec<Warning> {
         self.0.keys.warnings()
@@ -163,6 +168,24 @@ impl Connector {
     }
 
     async fn connect_for(
+        &self,
+        target: &Target,
+        seen: &Timeline,
+        purpose: Purpose,
+    ) -> Result<Connection, ConnectError> {
+        let had_password = self.0.keys.has_password(target);
+        match self.attempt(target, seen, purpose).await {
+            // Somebody typed for longer than the server waits (LoginGraceTime): now the answer is there.
+            Err(ConnectError::Dropped { phase: Phase::Auth, .. })
+                if !had_password && self.0.keys.has_password(target) =>
+            {
+                self.attempt(target, seen, purpose).await
+            }
+            result => result,
+        }
+    }
+
+    async fn attempt(
         &self,
         target: &Target,
         seen: &Timeline,
@@ -321,34 +344,31 @@ impl Connector {
         session: &mut Session,
         identities: Identities,
     ) -> Result<String, ConnectError> {
-        let settings = &self.0.settings;
-        let Identities { usable, unusable } = identities;
-        let denied = |methods, tried, banner| ConnectError::AuthDenied {
-            host: target.name.clone(),
-            user: target.user.clone(),
-            methods,
-            tried,
-            unusable,
-            banner,
-        };
-        if usable.is_empty() {
-            return Err(denied(Vec::new(), Vec::new(), String::new()));
+        let limit = self.0.settings.deadlines.auth;
+        let Identities { usable, mut unusable } = identities;
+        let clock = Clock::new(limit);
+        let (handle, wire) = (&mut session.handle, &session.kill);
+        let applicant = Applicant::new(handle, target, &self.0.keys, &clock, wire, usable);
+        if applicant.has_nothing() {
+            return Err(denied(target, Denial { unusable, ..Denial::default() }, String::new()));
         }
-        let login = log_in(&mut session.handle, &target.user, &usable, agent_socket(target, settings));
-        let login = timeout(settings.deadlines.auth, login)
-            .await
-            .map_err(|_| timed_out(target, Phase::Auth, settings.deadlines.auth))?;
-        let tried = match login {
+        let login = clock.limit(applicant.apply()).await;
+        let mut denial = match login.ok_or_else(|| timed_out(target, Phase::Auth, limit))? {
             Login::In(identity) => return Ok(identity),
-            Login::Denied { methods, tried } => return Err(denied(methods, tried, session.banner())),
-            Login::Gone { tried } => tried,
+            Login::Denied(mut denial) => {
+                unusable.append(&mut denial.unusable);
+                return Err(denied(target, Denial { unusable, ..denial }, session.banner()));
+            }
+            Login::Gone(denial) => denial,
         };
+        unusable.append(&mut denial.unusable);
         // The task tells how it ended just before it drops its end of this.
         let end = session.ended.wait_for(Option::is_some).await.map(|end| end.clone());
         match end.unwrap_or_default().unwrap_or(LinkEnd::Closed) {
             LinkEnd::Disconnected { message, .. } if message.contains(TOO_MANY) => {
-                Err(denied(Vec::new(), tried, session.banner()))
+                Err(denied(target, Denial { unusable, ..denial }, session.banner()))
             }
+            LinkEnd::NoMethodLeft => Err(denied(target, Denial { unusable, ..denial }, session.banner())),
             end => {
                 let (host, banner) = (target.name.clone(), session.banner());
                 Err(ConnectError::Dropped { host, phase: Phase::Auth, end, banner })
@@ -397,6 +417,12 @@ fn banner_limit(target: &Target, deadlines: &Deadlines) -> Duration {
         Route::Command(_) => target.link.connect_timeout.unwrap_or(deadlines.connect) + deadlines.banner,
         Route::Direct | Route::Jump(_) => deadlines.banner,
     }
+}
+
+fn denied(target: &Target, denial: Denial, banner: String) -> ConnectError {
+    let Denial { methods, accepted, tried, unusable, expired } = denial;
+    let (host, user) = (target.name.clone(), target.user.clone());
+    ConnectError::AuthDenied { host, user, methods, accepted, tried, unusable, expired, banner }
 }
 
 fn dropped(target: &Target, phase: Phase, end: LinkEnd) -> ConnectError {

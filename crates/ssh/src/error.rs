@@ -11,6 +11,9 @@ use crate::connection::LinkEnd;
 use crate::host_key::{HostKeyProblem, HostKeyRefusal, OtherKey};
 use crate::route::TunnelProblem;
 
+/// So many refusals come close to what servers put up with.
+const MANY: usize = 5;
+
 /// The phase of a connect, in the order in which they happen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Phase {
@@ -154,7 +157,7 @@ pub enum ConnectError {
         refusal: Box<HostKeyRefusal>,
     },
     /// The server refused every identity, or there was none to offer.
-    #[error("log in to {host} as {user}: {}", denied_text(methods, tried, unusable, banner))]
+    #[error("log in to {host} as {user}: {}", denied_text(methods, accepted, tried, unusable, banner))]
     AuthDenied {
         /// The host, as the user knows it.
         host: String,
@@ -162,10 +165,14 @@ pub enum ConnectError {
         user: String,
         /// The methods that the server would still accept.
         methods: Vec<String>,
-        /// The identities that were offered.
+        /// What the server accepted before it asked for more (AuthenticationMethods).
+        accepted: Vec<String>,
+        /// The identities and methods that it refused.
         tried: Vec<String>,
         /// Identities that could not be offered, with the reason.
         unusable: Vec<String>,
+        /// Whether the password was right, and has to be changed before anything else.
+        expired: bool,
         /// What the server showed meanwhile, nologin's text for example; empty if nothing.
         banner: String,
     },
@@ -327,18 +334,7 @@ impl ConnectError {
                 "try `ssh -v` to the same port; the server's log tells its side".to_owned()
             }
             Self::HostKey { refusal, .. } => host_key_hint(refusal),
-            Self::AuthDenied { tried, .. } if tried.is_empty() => {
-                "name an identity file in the inventory, or load a key into the agent (ssh-add)".to_owned()
-            }
-            Self::AuthDenied { methods, .. } if !methods.iter().any(|m| m == "publickey") => {
-                "the server accepts no public key (any more) from this user: check PubkeyAuthentication, \
-                 AuthenticationMethods and MaxAuthTries, or name fewer identities"
-                    .to_owned()
-            }
-            Self::AuthDenied { user, .. } => format!(
-                "check that one of these keys is in {user}'s authorized_keys, and AllowUsers; the server's log \
-                 tells why"
-            ),
+            Self::AuthDenied { .. } => self.denied_hint(),
             Self::Dropped { phase, end, .. } => dropped_hint(*phase, end),
             Self::Bastion { hop, source, .. } => {
                 format!("every host behind {hop} waits for this: {}", source.hint())
@@ -346,6 +342,42 @@ impl ConnectError {
             Self::Tunnel { hop, problem, .. } => tunnel_hint(hop, problem),
             Self::Command { .. } => "check $SHELL and the ProxyCommand in ssh_config".to_owned(),
         }
+    }
+
+    fn denied_hint(&self) -> String {
+        let Self::AuthDenied { methods, accepted, tried, expired, user, .. } = self else {
+            return String::new();
+        };
+        let takes = |method: &str| methods.iter().any(|name| name == method);
+        if *expired {
+            return format!("log in once with ssh as {user}, and change the password");
+        }
+        if !accepted.is_empty() {
+            return format!(
+                "the server wants {} as well (AuthenticationMethods): name a second key, or be there to be asked",
+                methods.join(" or ")
+            );
+        }
+        if tried.len() >= MANY {
+            return format!(
+                "{} were refused, and servers end the login after some (MaxAuthTries, usually 6): name the right key \
+                 in the inventory or with IdentityFile, and IdentitiesOnly yes",
+                tried.len()
+            );
+        }
+        if tried.is_empty() {
+            return "name an identity file in the inventory, or load a key into the agent (ssh-add)"
+                .to_owned();
+        }
+        if !takes("publickey") {
+            return "the server accepts no public key (any more) from this user: check PubkeyAuthentication, \
+                    AuthenticationMethods and MaxAuthTries, or name fewer identities"
+                .to_owned();
+        }
+        format!(
+            "check that one of these keys is in {user}'s authorized_keys, and AllowUsers; the server's log \
+             tells why"
+        )
     }
 }
 
@@ -491,12 +523,23 @@ pub(crate) fn lowercase_first(text: &str) -> String {
     chars.next().map(|first| first.to_ascii_lowercase()).into_iter().chain(chars).collect()
 }
 
-fn denied_text(methods: &[String], tried: &[String], unusable: &[String], banner: &str) -> String {
+fn denied_text(
+    methods: &[String],
+    accepted: &[String],
+    tried: &[String],
+    unusable: &[String],
+    banner: &str,
+) -> String {
     let list = |before: &str, items: &[String]| {
         if items.is_empty() { String::new() } else { format!("{before}{}", items.join(", ")) }
     };
-    let tried =
-        if tried.is_empty() { "no identity to offer".to_owned() } else { list("denied; tried ", tried) };
+    let tried = match (accepted.is_empty(), tried.is_empty()) {
+        (true, true) => "no identity to offer".to_owned(),
+        (true, false) => list("denied; tried ", tried),
+        (false, _) => {
+            format!("accepted {}, but more is asked for{}", accepted.join(", "), list("; tried ", tried))
+        }
+    };
     let unusable = list("; not usable: ", unusable);
     format!("{tried}{unusable}{}{}", list("; the server offers ", methods), said(banner))
 }

@@ -1,55 +1,93 @@
-//! Private key files: reading, permissions, passphrases.
+//! What can be offered to a host, and where it comes from: key files, certificates, the agent.
+
+pub(crate) mod certificate;
+pub(crate) mod key_file;
 
 use std::fmt;
-use std::fs::{self, File};
-use std::io::{self, Read as _};
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use russh::keys::agent::AgentIdentity;
-use russh::keys::ssh_key::{PrivateKey, PublicKey};
-use russh::keys::{Error, decode_secret_key, load_public_key};
-use zeroize::Zeroizing;
-
-/// Larger files are not private keys.
-const MAX_FILE: u64 = 1024 * 1024;
-
-/// Answers questions for secrets. Called at most once per file, on a thread that may block.
-pub trait Secrets: Send + Sync {
-    /// The passphrase of a private key file, or `None` to do without this key.
-    fn passphrase(&self, file: &Path) -> Option<Zeroizing<String>>;
-}
+use russh::keys::ssh_key::public::KeyData;
+use russh::keys::{Certificate, PrivateKey, PublicKey};
 
 /// An identity that can be offered.
 #[derive(Clone)]
-pub(crate) enum Identity {
-    /// A key from a file.
-    File { file: PathBuf, key: Arc<PrivateKey> },
-    /// A key or certificate that the agent holds.
-    Agent(Box<AgentIdentity>),
+pub(crate) struct Identity {
+    /// A file's name, or the agent's comment.
+    name: String,
+    pub(crate) offer: Offer,
+    pub(crate) hand: Hand,
+    /// What to add when it was refused.
+    pub(crate) remark: Option<String>,
+}
+
+/// What the server is shown.
+#[derive(Clone)]
+pub(crate) enum Offer {
+    Key(PublicKey),
+    Certificate(Box<Certificate>),
+}
+
+/// Who signs.
+#[derive(Clone)]
+pub(crate) enum Hand {
+    /// We do, with a key from a file.
+    Ours(Arc<PrivateKey>),
+    /// The agent that listens on this socket does, with what it holds.
+    Agent(PathBuf, Box<AgentIdentity>),
 }
 
 impl Identity {
+    /// A key from a file.
+    pub(crate) fn of_file(file: &Path, key: Arc<PrivateKey>) -> Self {
+        let offer = Offer::Key(key.public_key().clone());
+        Self { name: file.display().to_string(), offer, hand: Hand::Ours(key), remark: None }
+    }
+
+    /// A key or certificate that an agent holds.
+    pub(crate) fn of_agent(socket: &Path, held: AgentIdentity) -> Self {
+        let (kind, offer) = match &held {
+            AgentIdentity::PublicKey { key, .. } => ("agent key", Offer::Key(key.clone())),
+            AgentIdentity::Certificate { certificate, .. } => {
+                ("agent key certificate", Offer::Certificate(Box::new(certificate.clone())))
+            }
+        };
+        let name = format!("{kind} {}", held.comment().escape_debug());
+        Self { name, offer, hand: Hand::Agent(socket.to_owned(), Box::new(held)), remark: None }
+    }
+
+    /// A certificate from a file, for the key of this identity.
+    pub(crate) fn certified(&self, file: &Path, certificate: Certificate) -> Self {
+        let offer = Offer::Certificate(Box::new(certificate));
+        Self { name: file.display().to_string(), offer, hand: self.hand.clone(), remark: None }
+    }
+
     /// The public half.
-    pub(crate) fn public_key(&self) -> PublicKey {
-        match self {
-            Self::File { key, .. } => key.public_key().clone(),
-            Self::Agent(identity) => identity.public_key().into_owned(),
+    pub(crate) fn key_data(&self) -> &KeyData {
+        match &self.offer {
+            Offer::Key(key) => key.key_data(),
+            Offer::Certificate(certificate) => certificate.public_key(),
+        }
+    }
+
+    pub(crate) fn is_certificate(&self) -> bool {
+        matches!(self.offer, Offer::Certificate(_))
+    }
+
+    /// Whether both show the server the same.
+    pub(crate) fn is_same_offer(&self, other: &Self) -> bool {
+        match (&self.offer, &other.offer) {
+            (Offer::Key(_), Offer::Key(_)) => self.key_data() == other.key_data(),
+            (Offer::Certificate(one), Offer::Certificate(two)) => one == two,
+            _ => false,
         }
     }
 }
 
 impl fmt::Display for Identity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::File { file, .. } => write!(f, "{}", file.display()),
-            Self::Agent(identity) => {
-                let certificate =
-                    if matches!(**identity, AgentIdentity::Certificate { .. }) { " certificate" } else { "" };
-                write!(f, "agent key{certificate} {}", identity.comment().escape_debug())
-            }
-        }
+        f.write_str(&self.name)
     }
 }
 
@@ -57,76 +95,4 @@ impl fmt::Debug for Identity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Identity({self})")
     }
-}
-
-/// A private key file as found.
-pub(crate) enum KeyFile {
-    /// Usable as it is.
-    Plain(Arc<PrivateKey>),
-    /// Needs a passphrase; the public half, where the file or its `.pub` neighbour tells.
-    Encrypted { text: Zeroizing<String>, public: Option<PublicKey> },
-    /// There is no such file.
-    Missing,
-    /// Not usable, and why.
-    Unusable(String),
-}
-
-/// Reads a private key file. Blocks.
-pub(crate) fn read_key_file(file: &Path) -> KeyFile {
-    let text = match read_private(file) {
-        Ok(Ok(text)) => text,
-        Ok(Err(why)) => return KeyFile::Unusable(why),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return KeyFile::Missing,
-        Err(error) => return KeyFile::Unusable(format!("cannot be read: {error}")),
-    };
-    match decode_secret_key(&text, None) {
-        Ok(key) => KeyFile::Plain(Arc::new(key)),
-        Err(error) if is_encrypted(&text, &error) => {
-            let public = public_half(file, &text);
-            KeyFile::Encrypted { text, public }
-        }
-        Err(error) => KeyFile::Unusable(format!("not a private key that can be used: {error}")),
-    }
-}
-
-/// Decrypts a key. Blocks: the key derivation is slow on purpose.
-pub(crate) fn decrypt(text: &str, passphrase: &str) -> Result<Arc<PrivateKey>, String> {
-    decode_secret_key(text, Some(passphrase))
-        .map(Arc::new)
-        .map_err(|_| "the passphrase does not fit".to_owned())
-}
-
-/// Reads a file that only its owner may read; ssh(1) refuses others in the same way.
-fn read_private(file: &Path) -> io::Result<Result<Zeroizing<String>, String>> {
-    let mut open = File::open(file)?;
-    let metadata = open.metadata()?;
-    if !metadata.is_file() || metadata.len() > MAX_FILE {
-        return Ok(Err("not a private key file".to_owned()));
-    }
-    let mode = metadata.mode() & 0o777;
-    if metadata.uid() == rustix::process::getuid().as_raw() && mode & 0o077 != 0 {
-        return Ok(Err(format!("ignored: others may read this private key (mode {mode:04o}); chmod 600 it")));
-    }
-    let mut text = Zeroizing::new(String::new());
-    if open.read_to_string(&mut text).is_err() {
-        return Ok(Err("not a private key file".to_owned()));
-    }
-    Ok(Ok(text))
-}
-
-fn is_encrypted(text: &str, error: &Error) -> bool {
-    matches!(error, Error::KeyIsEncrypted)
-        || text.contains("BEGIN ENCRYPTED PRIVATE KEY")
-        || text.contains("ENCRYPTED\n")
-}
-
-/// The public half of an encrypted key: OpenSSH's format holds it in the clear, others have a `.pub` neighbour.
-fn public_half(file: &Path, text: &str) -> Option<PublicKey> {
-    if let Ok(key) = PrivateKey::from_openssh(text) {
-        return Some(key.public_key().clone());
-    }
-    let mut neighbour = file.as_os_str().to_owned();
-    neighbour.push(".pub");
-    fs::exists(&neighbour).ok().filter(|exists| *exists)?;
-    load_public_key(neighbour).ok()
 }

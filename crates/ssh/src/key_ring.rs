@@ -1,5 +1,7 @@
 //! All identities of a controller: every file is read, and every passphrase asked for, once.
 
+mod gathering;
+
 use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -7,6 +9,7 @@ use std::time::Duration;
 
 use futures::FutureExt as _;
 use futures::future::{BoxFuture, Shared};
+use russh::keys::Certificate;
 use russh::keys::agent::client::AgentClient;
 use tokio::net::UnixStream;
 use tokio::sync::OnceCell;
@@ -14,27 +17,25 @@ use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 use zeroize::Zeroizing;
 
-use crate::identity::{Identity, KeyFile, Secrets, decrypt, read_key_file};
+use crate::identity::key_file::{KeyFile, decrypt, read_key_file};
+use crate::identity::{Identity, certificate};
+use crate::key_ring::gathering::Gathering;
 use crate::options::Agent;
+use crate::secrets::{SecretText, Secrets, ServerQuestions};
 use crate::target::{Settings, Target, Warning};
+
+pub(crate) use gathering::names as offered_as;
 
 /// How long the agent may take to list its keys.
 const AGENT_LIMIT: Duration = Duration::from_secs(10);
 
-type FileCell = Arc<OnceCell<Arc<KeyFile>>>;
+type Cells<T> = Mutex<HashMap<PathBuf, Arc<OnceCell<Arc<T>>>>>;
 /// A decrypted key, or why there is none; may still be typed.
 type Question = Shared<BoxFuture<'static, Result<Identity, String>>>;
-
-/// Why a file is looked at, and so how much is done for it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Wish {
-    /// The target names it: it should exist, and its passphrase is asked for.
-    Named,
-    /// It is one of the defaults: taken if it is there and open.
-    Default,
-    /// The same, when there is nothing else: its passphrase is asked for.
-    LastResort,
-}
+/// What is in a certificate's file, if there is one.
+type Certified = Option<Result<Certificate, String>>;
+/// Passwords that were typed, by user and host.
+type Passwords = Arc<Mutex<HashMap<(String, String), SecretText>>>;
 
 /// What can be offered to a host, and what cannot.
 #[derive(Debug, Default)]
@@ -46,9 +47,13 @@ pub(crate) struct Identities {
 
 pub(crate) struct KeyRing {
     secrets: Option<Arc<dyn Secrets>>,
-    files: Mutex<HashMap<PathBuf, FileCell>>,
+    files: Cells<KeyFile>,
+    certificates: Cells<Certified>,
+    agents: Cells<Vec<Identity>>,
     unlocked: Mutex<HashMap<PathBuf, Question>>,
-    agent: OnceCell<Vec<Identity>>,
+    passwords: Passwords,
+    /// The identity that let each user in last: the likely one on the next host.
+    welcome: Mutex<HashMap<String, Identity>>,
     /// One question at a time.
     asking: Arc<tokio::sync::Mutex<()>>,
     warnings: Mutex<BTreeSet<Warning>>,
@@ -59,8 +64,11 @@ impl KeyRing {
         Self {
             secrets,
             files: Mutex::default(),
+            certificates: Mutex::default(),
+            agents: Mutex::default(),
             unlocked: Mutex::default(),
-            agent: OnceCell::new(),
+            passwords: Arc::default(),
+            welcome: Mutex::default(),
             asking: Arc::default(),
             warnings: Mutex::default(),
         }
@@ -76,95 +84,132 @@ impl KeyRing {
         self.warnings.lock().unwrap_or_else(PoisonError::into_inner).insert(warning);
     }
 
-    /// What to offer to a target, in this order: the identities it names, the agent's, then the default files. A
-    /// default file that needs a passphrase is asked for only when there is nothing else to offer.
+    /// What to offer to a target, the likely one first: the identity that the last host let this user in with, the
+    /// identities that the target names, the agent's, the default files; a certificate before its key. A default
+    /// file that needs a passphrase is asked for only when there is nothing else to offer.
     pub(crate) async fn identities(&self, target: &Target, settings: &Settings) -> Identities {
-        let agent: &[Identity] = match agent_socket(target, settings) {
-            Some(socket) => self.agent.get_or_init(|| self.list_agent(socket)).await,
-            None => &[],
-        };
-        let mut found = Identities::default();
-        for file in &target.login.identities {
-            self.add_file(file, Wish::Named, agent, &mut found).await;
+        if !target.login.public_key {
+            return Identities::default();
         }
-        for identity in agent {
-            add(identity.clone(), &mut found.usable);
-        }
-        if target.login.identities.is_empty() && target.login.default_identities {
-            for file in &settings.default_identities {
-                self.add_file(file, Wish::Default, agent, &mut found).await;
-            }
-            if found.usable.is_empty() {
-                found.unusable.clear();
-                for file in &settings.default_identities {
-                    self.add_file(file, Wish::LastResort, agent, &mut found).await;
-                }
-            }
+        let mut found = Gathering::new(self, target, settings).finish().await;
+        let welcome = self.welcome.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(likely) = welcome.get(&target.user) {
+            found.usable.sort_by_key(|identity| !identity.is_same_offer(likely));
         }
         found
     }
 
-    async fn add_file(&self, file: &Path, wish: Wish, agent: &[Identity], found: &mut Identities) {
-        let named = |why: &str| format!("{} ({why})", file.display());
-        match &*self.read(file).await {
-            KeyFile::Plain(key) => {
-                add(Identity::File { file: file.to_owned(), key: Arc::clone(key) }, &mut found.usable);
-            }
-            KeyFile::Encrypted { text, public } => {
-                let held = public.as_ref().and_then(|public| {
-                    agent.iter().find(|held| held.public_key().key_data() == public.key_data())
-                });
-                if let Some(held) = held {
-                    add(held.clone(), &mut found.usable);
-                } else if wish == Wish::Default {
-                    found.unusable.push(named("needs its passphrase"));
-                } else {
-                    match self.unlock(file, text).await {
-                        Ok(identity) => add(identity, &mut found.usable),
-                        Err(why) => found.unusable.push(named(&why)),
-                    }
-                }
-            }
-            KeyFile::Missing if wish == Wish::Named => found.unusable.push(named("does not exist")),
-            KeyFile::Missing => {}
-            KeyFile::Unusable(why) => {
-                self.warn(Warning { file: file.to_owned(), line: None, text: why.clone() });
-                found.unusable.push(named(why));
-            }
-        }
+    /// Remembers what a host has let a user in with.
+    pub(crate) fn welcomed(&self, user: &str, identity: Identity) {
+        self.welcome.lock().unwrap_or_else(PoisonError::into_inner).insert(user.to_owned(), identity);
+    }
+
+    /// Whether there is anybody who could be asked.
+    pub(crate) fn may_ask(&self) -> bool {
+        self.secrets.is_some()
     }
 
     async fn read(&self, file: &Path) -> Arc<KeyFile> {
-        let cell = {
-            let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
-            Arc::clone(files.entry(file.to_owned()).or_default())
-        };
         let path = file.to_owned();
         let read = || async move {
             let read = spawn_blocking(move || read_key_file(&path)).await;
             Arc::new(read.unwrap_or_else(|_| KeyFile::Unusable("the reader was stopped".to_owned())))
         };
-        Arc::clone(cell.get_or_init(read).await)
+        Arc::clone(cell(&self.files, file).get_or_init(read).await)
+    }
+
+    async fn read_certificate(&self, file: &Path) -> Arc<Certified> {
+        let path = file.to_owned();
+        let read = || async move {
+            let read = spawn_blocking(move || certificate::read(&path)).await;
+            Arc::new(read.unwrap_or_else(|_| Some(Err("the reader was stopped".to_owned()))))
+        };
+        Arc::clone(cell(&self.certificates, file).get_or_init(read).await)
     }
 
     /// Asks for a passphrase, once. The question runs in a task of its own: a connect that is given up while
     /// somebody types must not make the next one ask again.
     async fn unlock(&self, file: &Path, text: &Zeroizing<String>) -> Result<Identity, String> {
-        let Some(secrets) = self.secrets.clone() else {
+        if self.secrets.is_none() {
             return Err("needs its passphrase, and nobody can be asked".to_owned());
-        };
+        }
         let question = {
             let mut unlocked = self.unlocked.lock().unwrap_or_else(PoisonError::into_inner);
             let ask = || {
-                let asking = Arc::clone(&self.asking);
-                tokio::spawn(ask(asking, secrets, file.to_owned(), text.clone()))
-                    .map(|answer| answer.unwrap_or_else(|_| Err("the question was stopped".to_owned())))
+                let (path, text) = (file.to_owned(), text.clone());
+                let asked = self.ask(move |secrets| {
+                    let passphrase = secrets.passphrase(&path).ok_or("no passphrase was given")?;
+                    decrypt(&text, &passphrase).map(|key| Identity::of_file(&path, key))
+                });
+                tokio::spawn(asked)
+                    .map(|answer| {
+                        answer.ok().flatten().unwrap_or_else(|| Err("the question was stopped".to_owned()))
+                    })
                     .boxed()
                     .shared()
             };
             unlocked.entry(file.to_owned()).or_insert_with(ask).clone()
         };
         question.await
+    }
+
+    /// The password of a user on a host. One that was typed is taken again, until a server refuses it.
+    pub(crate) async fn password(&self, user: &str, host: &str, attempt: u32) -> Option<SecretText> {
+        let key = (user.to_owned(), host.to_owned());
+        let known = self.passwords.lock().unwrap_or_else(PoisonError::into_inner).get(&key).cloned();
+        if known.is_some() {
+            return known;
+        }
+        let passwords = Arc::clone(&self.passwords);
+        // Kept even when the connect that asked has been given up meanwhile.
+        let asked = self.ask(move |secrets| {
+            let typed = secrets.password(&key.0, &key.1, attempt)?;
+            passwords.lock().unwrap_or_else(PoisonError::into_inner).insert(key, typed.clone());
+            Some(typed)
+        });
+        asked.await.flatten()
+    }
+
+    /// Whether the password of this target was typed.
+    pub(crate) fn has_password(&self, target: &Target) -> bool {
+        let key = (target.user.clone(), target.name.clone());
+        self.passwords.lock().unwrap_or_else(PoisonError::into_inner).contains_key(&key)
+    }
+
+    /// A server has refused the password.
+    pub(crate) fn forget_password(&self, user: &str, host: &str) {
+        let key = (user.to_owned(), host.to_owned());
+        self.passwords.lock().unwrap_or_else(PoisonError::into_inner).remove(&key);
+    }
+
+    /// The answers to what a server asks.
+    pub(crate) async fn answers(&self, asked: ServerQuestions) -> Option<Vec<SecretText>> {
+        self.ask(move |secrets| secrets.answers(&asked)).await.flatten()
+    }
+
+    /// Asks on a thread that may block, one question at a time. Whoever waits may go away: the question stays
+    /// until it is answered, and the next one waits for that.
+    fn ask<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&dyn Secrets) -> T + Send + 'static,
+    ) -> impl Future<Output = Option<T>> + Send + 'static {
+        let (asking, secrets) = (Arc::clone(&self.asking), self.secrets.clone());
+        async move {
+            let secrets = secrets?;
+            let one_at_a_time = asking.lock_owned().await;
+            let asked = spawn_blocking(move || {
+                let answer = question(&*secrets);
+                drop(one_at_a_time);
+                answer
+            });
+            asked.await.ok()
+        }
+    }
+
+    /// What the agent at this socket holds.
+    async fn agent(&self, socket: &Path) -> Arc<Vec<Identity>> {
+        let listing = || async { Arc::new(self.list_agent(socket).await) };
+        Arc::clone(cell(&self.agents, socket).get_or_init(listing).await)
     }
 
     async fn list_agent(&self, socket: &Path) -> Vec<Identity> {
@@ -182,18 +227,8 @@ impl KeyRing {
     }
 }
 
-async fn ask(
-    asking: Arc<tokio::sync::Mutex<()>>,
-    secrets: Arc<dyn Secrets>,
-    file: PathBuf,
-    text: Zeroizing<String>,
-) -> Result<Identity, String> {
-    let _one_at_a_time = asking.lock().await;
-    let asked = spawn_blocking(move || {
-        let passphrase = secrets.passphrase(&file).ok_or("no passphrase was given")?;
-        decrypt(&text, &passphrase).map(|key| Identity::File { file, key })
-    });
-    asked.await.unwrap_or_else(|_| Err("the question was stopped".to_owned()))
+fn cell<T>(cells: &Cells<T>, file: &Path) -> Arc<OnceCell<Arc<T>>> {
+    Arc::clone(cells.lock().unwrap_or_else(PoisonError::into_inner).entry(file.to_owned()).or_default())
 }
 
 /// The socket of the agent that a target uses.
@@ -212,21 +247,5 @@ pub(crate) async fn agent(socket: &Path) -> Result<AgentClient<UnixStream>, russ
 
 async fn list(socket: &Path) -> Result<Vec<Identity>, russh::keys::Error> {
     let identities = agent(socket).await?.request_identities().await?;
-    Ok(identities.into_iter().map(|identity| Identity::Agent(Box::new(identity))).collect())
-}
-
-/// Adds an identity unless its key is there already; a certificate is another identity than its key.
-fn add(identity: Identity, usable: &mut Vec<Identity>) {
-    let same = |other: &Identity| {
-        is_certificate(other) == is_certificate(&identity)
-            && other.public_key().key_data() == identity.public_key().key_data()
-    };
-    if !usable.iter().any(same) {
-        usable.push(identity);
-    }
-}
-
-fn is_certificate(identity: &Identity) -> bool {
-    use russh::keys::agent::AgentIdentity::Certificate;
-    matches!(identity, Identity::Agent(held) if matches!(**held, Certificate { .. }))
+    Ok(identities.into_iter().map(|held| Identity::of_agent(socket, held)).collect())
 }

@@ -49,6 +49,7 @@ mod options;
 mod proposal;
 mod route;
 mod scan;
+mod secrets;
 mod stream;
 mod target;
 mod timeline;
@@ -72,7 +73,6 @@ pub use host_key::{
     CertificateOption, CertificateProblem, FingerprintHash, HostCertificate, HostKey, HostKeyProblem,
     HostKeyRefusal, ListedKey, OtherKey, Place, RevokedKeys, Sshfp, read_keys,
 };
-pub use identity::Secrets;
 pub use known_hosts::{
     HashedNames, KnownHost, KnownHosts, KnownHostsFile, KnownLine, Marker, NamedLine, Recording, Verdict,
     known_hosts_line, lookup_name, record,
@@ -84,5 +84,6 @@ pub use options::{
 pub use proposal::{Negotiated, Proposal};
 pub use route::{TunnelProblem, Via};
 pub use scan::{HostScan, ScanFailure, ScanFailureKind, ScanOptions, Scanned, scan_host};
+pub use secrets::{SecretText, Secrets, ServerPrompt, ServerQuestions};
 pub use target::{Deadlines, Settings, Target, Warning};
 pub use timeline::{Observed, Timeline};

@@ -34,6 +34,8 @@ struct Shared {
     writer: AtomicWaker,
     greeting: Mutex<Greeting>,
     greeted: Notify,
+    /// Notified whenever something arrives.
+    heard: Notify,
 }
 
 /// What the server said first.
@@ -95,6 +97,11 @@ impl KillSwitch {
             }
             notified.await;
         }
+    }
+
+    /// Waits until something arrives.
+    pub(crate) async fn heard(&self) {
+        self.0.heard.notified().await;
     }
 
     /// Whether the server's version line has arrived.
@@ -173,6 +180,7 @@ impl AsyncRead for KillableStream {
         self.admit(new)?;
         if let Some(new) = buf.filled().get(before..).filter(|new| !new.is_empty()) {
             self.seen.read(new);
+            self.shared.heard.notify_waiters();
             let complete = self.shared.greeting.lock().unwrap_or_else(PoisonError::into_inner).watch(new);
             if complete {
                 self.shared.greeted.notify_waiters();

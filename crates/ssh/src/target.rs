@@ -119,7 +119,7 @@ impl Settings {
     pub fn for_home(home: impl AsRef<Path>) -> Self {
         let ssh = home.as_ref().join(".ssh");
         Self {
-            default_identities: ["id_ed25519", "id_ecdsa", "id_rsa"]
+            default_identities: ["id_ed25519", "id_ecdsa", "id_rsa", "id_ed25519_sk", "id_ecdsa_sk"]
                 .iter()
                 .map(|name| ssh.join(name))
                 .collect(),

@@ -6,13 +6,17 @@ mod certificates;
 mod command;
 mod exec;
 mod hostile;
+mod key_formats;
 mod local;
 mod login;
+mod methods;
+mod round_trips;
 mod scan;
 mod sshd;
 mod stall;
 mod timeline;
 mod trust;
+mod user_certificates;
 
 use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;

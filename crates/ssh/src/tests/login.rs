@@ -1,6 +1,6 @@
 //! Logging in to a real server: files, passphrases, the agent, refusals.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -9,7 +9,7 @@ use russh::keys::key::safe_rng;
 use russh::keys::ssh_key::{Algorithm, EcdsaCurve, PrivateKey};
 use zeroize::Zeroizing;
 
-use super::sshd::{Sshd, connector, settings, user};
+use super::sshd::{Sshd, connector, public, settings, user};
 use super::{eventually, new_key, with_agent, with_keys, write_file, write_key};
 use crate::{ConnectError, Connector, FailureClass, Secrets, Settings, Target};
 
@@ -32,7 +32,7 @@ fn offering(sshd: &Sshd, name: &str, key: &PrivateKey, mode: u32) -> Target {
 }
 
 /// An error without what differs from run to run.
-fn stable(text: &str, sshd: &Sshd) -> String {
+pub(super) fn stable(text: &str, sshd: &Sshd) -> String {
     let user = user();
     text.replace(&sshd.dir.path().display().to_string(), "DIR")
         .replace(&format!("as {user}:"), "as USER:")
@@ -84,7 +84,7 @@ async fn a_wrong_passphrase_and_nobody_to_ask_are_told_apart() {
     let target = offering(&sshd, "locked", &locked, 0o600);
     let asking = Connector::new(settings(), Some(Arc::new(Known::default())));
     let wrong = asking.connect(&target).await.unwrap_err();
-    insta::assert_snapshot!(stable(&wrong.to_string(), &sshd), @"log in to testhost as USER: no identity to offer; not usable: DIR/locked (the passphrase does not fit)");
+    insta::assert_snapshot!(stable(&wrong.to_string(), &sshd), @"log in to testhost as USER: no identity to offer; not usable: DIR/locked (the passphrase does not fit); the server offers publickey");
     let nobody = connector().connect(&target).await.unwrap_err();
     insta::assert_snapshot!(stable(&nobody.to_string(), &sshd), @"log in to testhost as USER: no identity to offer; not usable: DIR/locked (needs its passphrase, and nobody can be asked)");
     assert_eq!(nobody.class(), FailureClass::AuthDenied);
@@ -180,12 +180,36 @@ async fn without_any_identity_the_hint_tells_where_to_name_one() {
 }
 
 /// An agent of our own. Ends with the value.
-struct Agent(Child);
+pub(super) struct Agent {
+    process: Child,
+    pub(super) socket: PathBuf,
+}
+
+impl Agent {
+    pub(super) async fn start(sshd: &Sshd) -> Option<Self> {
+        let socket = sshd.dir.path().join("agent");
+        let spawned =
+            Command::new("ssh-agent").arg("-D").arg("-a").arg(&socket).stdout(Stdio::null()).spawn();
+        let Ok(process) = spawned else {
+            println!("skipped: there is no ssh-agent");
+            return None;
+        };
+        let agent = Self { process, socket };
+        eventually("the agent's socket", || agent.socket.exists()).await;
+        Some(agent)
+    }
+
+    /// Loads a key file, and the certificate beside it.
+    pub(super) fn add(&self, file: &Path) {
+        let added = Command::new("ssh-add").arg("-q").arg(file).env("SSH_AUTH_SOCK", &self.socket).status();
+        assert!(added.unwrap().success());
+    }
+}
 
 impl Drop for Agent {
     fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+        let _ = self.process.kill();
+        let _ = self.process.wait();
     }
 }
 
@@ -193,28 +217,91 @@ impl Drop for Agent {
 async fn the_agent_signs_also_for_a_locked_file() {
     let Some(sshd) = Sshd::start("").await else { return };
     sshd.knows_host_key();
-    let socket = sshd.dir.path().join("agent");
-    let spawned = Command::new("ssh-agent").arg("-D").arg("-a").arg(&socket).stdout(Stdio::null()).spawn();
-    let Ok(agent) = spawned.map(Agent) else {
-        println!("skipped: there is no ssh-agent");
-        return;
-    };
-    eventually("the agent's socket", || socket.exists()).await;
+    let Some(agent) = Agent::start(&sshd).await else { return };
     let key = new_key(Algorithm::Ed25519);
     sshd.authorize(&key);
     let plain = offering(&sshd, "plain", &key, 0o600);
-    let added = Command::new("ssh-add")
-        .arg("-q")
-        .args(&plain.login.identities)
-        .env("SSH_AUTH_SOCK", &socket)
-        .status();
-    assert!(added.unwrap().success());
-    let connector = Connector::new(Settings { agent_socket: Some(socket), ..settings() }, None);
+    agent.add(&plain.login.identities[0]);
+    let connector = Connector::new(Settings { agent_socket: Some(agent.socket.clone()), ..settings() }, None);
     let from_agent = with_agent(with_keys(&sshd.target(), &[]), crate::Agent::Default);
     let connection = connector.connect(&from_agent).await.unwrap();
     assert!(connection.identity().starts_with("agent key"), "{}", connection.identity());
     let locked = offering(&sshd, "locked", &key.encrypt(&mut safe_rng(), "unknown").unwrap(), 0o600);
     let for_file = connector.connect(&with_agent(locked, crate::Agent::Default)).await.unwrap();
     assert!(for_file.identity().starts_with("agent key"), "{}", for_file.identity());
-    drop(agent);
+}
+
+#[tokio::test]
+async fn identities_only_keeps_the_agents_other_keys_at_home() {
+    let Some(sshd) = Sshd::start("").await else { return };
+    sshd.knows_host_key();
+    let Some(agent) = Agent::start(&sshd).await else { return };
+    let (ours, other) = (new_key(Algorithm::Ed25519), new_key(Algorithm::Ed25519));
+    for (name, key) in [("ours", &ours), ("other", &other)] {
+        let file = offering(&sshd, name, key, 0o600).login.identities.remove(0);
+        agent.add(&file);
+        std::fs::remove_file(&file).unwrap();
+        write_file(&sshd.dir.path().join(format!("{name}.pub")), &public(key), 0o644);
+    }
+    let socket = crate::Agent::Socket(agent.socket.clone());
+    let mut target = with_agent(with_keys(&sshd.target(), &[sshd.dir.path().join("ours")]), socket);
+    target.login.identities_only = true;
+    sshd.authorize(&other);
+    let error = connector().connect(&target).await.unwrap_err();
+    let ConnectError::AuthDenied { tried, .. } = &error else { panic!("{error}") };
+    assert_eq!(tried.len(), 1, "{error}");
+    target.login.identities_only = false;
+    assert!(connector().connect(&target).await.is_ok(), "without it the other key is offered as well");
+    // The file that is named may be the public half itself.
+    sshd.authorize(&ours);
+    let target = with_keys(&target, &[sshd.dir.path().join("ours.pub")]);
+    assert!(connector().connect(&target).await.is_ok());
+    let target = with_agent(target, crate::Agent::None);
+    let error = connector().connect(&target).await.unwrap_err();
+    insta::assert_snapshot!(stable(&error.to_string(), &sshd), @"log in to testhost as USER: no identity to offer; not usable: DIR/ours.pub (only its public half is here, and the agent does not hold the other)");
+}
+
+#[tokio::test]
+async fn the_key_that_the_last_host_took_is_tried_first() {
+    let Some(sshd) = Sshd::start("MaxAuthTries 3").await else { return };
+    sshd.knows_host_key();
+    let key = new_key(Algorithm::Ed25519);
+    sshd.authorize(&key);
+    let mut target = sshd.target();
+    target.login.identities.clear();
+    for (name, key) in [("a", &new_key(Algorithm::Ed25519)), ("b", &new_key(Algorithm::Ed25519)), ("c", &key)]
+    {
+        target.login.identities.extend(offering(&sshd, name, key, 0o600).login.identities);
+    }
+    let connector = connector();
+    assert!(connector.connect(&target).await.unwrap().identity().ends_with("/c"));
+    // A fourth key before it would be one too many now.
+    let wrong = offering(&sshd, "d", &new_key(Algorithm::Ed25519), 0o600).login.identities;
+    target.login.identities.splice(0..0, wrong);
+    assert!(connector.connect(&target).await.unwrap().identity().ends_with("/c"));
+    let error = super::sshd::connector().connect(&target).await.unwrap_err();
+    assert!(error.hint().contains("MaxAuthTries"), "{}", error.hint());
+}
+
+#[tokio::test]
+async fn keys_that_are_not_wanted_are_not_offered() {
+    let Some(sshd) = Sshd::start("").await else { return };
+    sshd.knows_host_key();
+    let mut target = sshd.target();
+    target.algorithms.public_key = Some(vec!["rsa-sha2-512".to_owned()]);
+    let error = connector().connect(&target).await.unwrap_err();
+    insta::assert_snapshot!(stable(&error.to_string(), &sshd), @"log in to testhost as USER: no identity to offer; not usable: DIR/id (PubkeyAcceptedAlgorithms leaves out its type)");
+    let file = sshd.dir.path().join("rsa");
+    let made = Command::new("ssh-keygen")
+        .args(["-q", "-N", "", "-t", "rsa", "-b", "2048", "-f"])
+        .arg(&file)
+        .status();
+    assert!(made.unwrap().success());
+    let mut target = with_keys(&target, &[file]);
+    target.algorithms.rsa_bits = Some(3072);
+    let error = connector().connect(&target).await.unwrap_err();
+    insta::assert_snapshot!(stable(&error.to_string(), &sshd), @"log in to testhost as USER: no identity to offer; not usable: DIR/rsa (an RSA key of 2048 bits, 3072 are required)");
+    target.login.public_key = false;
+    let error = connector().connect(&target).await.unwrap_err();
+    insta::assert_snapshot!(stable(&error.to_string(), &sshd), @"log in to testhost as USER: no identity to offer");
 }

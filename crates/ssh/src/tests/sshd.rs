@@ -62,8 +62,9 @@ impl Sshd {
         write_file(&authorized, &identity.public_key().to_openssh().unwrap(), 0o644);
         config += &format!(
             "AuthorizedKeysFile {}\nStrictModes no\nUsePAM no\nPermitRootLogin yes\nPasswordAuthentication no\n\
-             KbdInteractiveAuthentication no\nPidFile none\nLogLevel ERROR\n{extra}\n",
-            authorized.display()
+             KbdInteractiveAuthentication no\nPidFile none\nLogLevel ERROR\n{}\n",
+            authorized.display(),
+            extra.replace("{dir}", &dir.path().display().to_string())
         );
         let config_file = dir.path().join("sshd_config");
         write_file(&config_file, &config, 0o644);
