@@ -167,6 +167,12 @@ pub struct ReachArgs {
     /// Limit for everything on one host, from the connect to the read-back
     #[arg(long, value_name = "DURATION", default_value = "2m", value_parser = duration)]
     pub host_timeout: Duration,
+    /// Ask for the login password once, for all hosts (without it: once per host that wants one)
+    #[arg(short = 'k', long)]
+    pub ask_password: bool,
+    /// Command whose first output line is the login password of all hosts (run once, without a shell)
+    #[arg(long, value_name = "COMMAND", conflicts_with = "ask_password")]
+    pub password_command: Option<String>,
     /// Ask for the sudo password once, for all hosts
     #[arg(short = 'K', long)]
     pub ask_become_password: bool,
@@ -182,6 +188,8 @@ impl ReachArgs {
             parallel: 64,
             connect_timeout: Duration::from_secs(10),
             host_timeout: Duration::from_secs(120),
+            ask_password: false,
+            password_command: None,
             ask_become_password: false,
             become_password_command: None,
         }

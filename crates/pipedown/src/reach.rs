@@ -29,12 +29,12 @@ pub struct SshOpener {
 }
 
 impl SshOpener {
-    /// Makes an opener with the user's files, agent and limits; asks for the sudo password if one is to be used.
+    /// Makes an opener with the user's files, agent and limits; asks for the passwords that are to be used.
     ///
     /// # Errors
     /// When a password was asked for and cannot be had, or an ssh_config cannot be used.
     pub fn new(around: &Surroundings, reach: &ReachArgs) -> Result<Self, Stop> {
-        let connector = connector(around, reach.connect_timeout);
+        let connector = connector(around, reach.connect_timeout, Prompt::new(reach)?);
         let targets = around.targets()?;
         Ok(Self { connector, targets, bastions: OnceLock::new(), password: secrets::become_password(reach)? })
     }
@@ -76,7 +76,7 @@ impl SshOpener {
 
 /// Makes a connector with the user's files and agent. `limit` is for the name, for TCP's connect and for the version
 /// line.
-pub fn connector(around: &Surroundings, limit: Duration) -> Connector {
+pub fn connector(around: &Surroundings, limit: Duration, secrets: Prompt) -> Connector {
     let mut settings = match around.home() {
         Some(home) => Settings::for_home(home),
         None => Settings::default(),
@@ -88,7 +88,7 @@ pub fn connector(around: &Surroundings, limit: Duration) -> Connector {
     settings.deadlines.resolve = limit;
     settings.deadlines.connect = limit;
     settings.deadlines.banner = limit;
-    Connector::new(settings, Some(Arc::new(Prompt)))
+    Connector::new(settings, Some(Arc::new(secrets)))
 }
 
 impl Opener for SshOpener {

@@ -50,7 +50,7 @@ pub fn connector(around: &Surroundings, limit: Duration, trace: Option<&Trace>) 
     ] {
         *deadline = limit;
     }
-    Connector::new(settings, Some(Arc::new(Prompt)))
+    Connector::new(settings, Some(Arc::new(Prompt::default())))
 }
 
 /// The hosts that were asked for, in the order of the command line.

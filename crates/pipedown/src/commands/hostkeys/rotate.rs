@@ -14,6 +14,7 @@ use serde::Serialize;
 use super::collect::{HostArgs, name_of};
 use crate::cli::duration;
 use crate::reach;
+use crate::secrets::Prompt;
 use crate::stop::Stop;
 use crate::surroundings::Surroundings;
 use crate::terminal;
@@ -90,7 +91,7 @@ struct Row<'a> {
 
 pub async fn run(around: &Surroundings, args: &RotateArgs) -> Result<ExitCode, Stop> {
     let targets = args.hosts.targets(around)?;
-    let connector = reach::connector(around, args.connect_timeout);
+    let connector = reach::connector(around, args.connect_timeout, Prompt::default());
     for target in &targets {
         connector.unlock(target).await;
     }
