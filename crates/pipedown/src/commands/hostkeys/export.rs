@@ -17,7 +17,7 @@ use crate::terminal;
 #[command(after_help = SSHFP_HELP)]
 pub struct SshfpArgs {
     /// Hosts that known_hosts knows; or known_hosts files, output of ssh-keyscan, `-` for standard input
-    #[arg(value_name = "SET|FILE", required = true, allow_hyphen_values = true)]
+    #[arg(value_name = "SET|FILE", required = true)]
     from: Vec<String>,
     /// The generic form that every name server takes (RFC 3597)
     #[arg(long)]
@@ -37,7 +37,7 @@ const SSHFP_HELP: &str = "\
 #[command(after_help = EXPORT_HELP)]
 pub struct ExportArgs {
     /// Hosts; all of the inventory if left out
-    #[arg(value_name = "SET", allow_hyphen_values = true)]
+    #[arg(value_name = "SET")]
     set: Option<String>,
     /// In which form
     #[arg(long, value_enum, default_value_t = Format::KnownHosts)]

@@ -17,7 +17,7 @@ use crate::terminal;
 #[command(after_help = HELP)]
 pub struct FindArgs {
     /// Hosts, or a name as known_hosts writes it: host, [host]:port
-    #[arg(value_name = "NAME|SET", required = true, allow_hyphen_values = true)]
+    #[arg(value_name = "NAME|SET", required = true)]
     names: Vec<String>,
     /// The file [default: those that ssh reads for the host]
     #[arg(short, long, value_name = "FILE")]

@@ -18,7 +18,7 @@ use crate::terminal;
 #[command(after_help = HELP)]
 pub struct ShowArgs {
     /// Hosts; or known_hosts files, public keys, output of ssh-keyscan, `-` for standard input
-    #[arg(value_name = "SET|FILE", required = true, allow_hyphen_values = true)]
+    #[arg(value_name = "SET|FILE", required = true)]
     from: Vec<String>,
     /// Show MD5 fingerprints, as older programs do
     #[arg(long)]
