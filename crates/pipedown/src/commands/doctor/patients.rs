@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use pipedown_plan::Inventory;
+use pipedown_plan::{HostSet, Inventory};
 use pipedown_ssh::doctor::{Checkup, DoctorOptions, LogVia, examine};
 use pipedown_ssh::{Connector, EffectiveSetting, Origin, Request, Settings, Target};
 use tokio::task::spawn_blocking;
@@ -96,6 +96,15 @@ fn requests(inventory: Option<&Inventory>, given: &str) -> Result<Vec<Request>, 
                 .map(|request| Request { user: Some(user.to_owned()), ..request })
                 .collect())
         }
+        // A group is never a name, even where the inventory does not have it.
+        _ if given.starts_with('@') => match inventory {
+            Some(inventory) => {
+                inventory.select(&HostSet::parse(given)?)?;
+                targets::chosen(Some(inventory), given)
+            }
+            None => Err(Stop::usage(format!("{given}: groups need an inventory"))
+                .hint("name hosts, or the inventory with -i FILE")),
+        },
         _ => targets::chosen(inventory, given),
     }
 }
