@@ -93,7 +93,7 @@ async fn told(connection: &Connection, lines: &[String], port: u16, user: &str, 
             let chain = chain(connection, &cause, user).await;
             let layer = layer.first(format!("the server's log: {}", cause.what)).seen(format!("its line: \"{}\"", cause.line));
             match chain {
-                Some((links, hint)) => layer.seen_all(links).hint(hint.unwrap_or_else(|| cause.hint.to_owned())),
+                Some((links, mend)) => layer.seen_all(links).hint(mend.unwrap_or(hint)),
                 None => layer.hint(hint),
             }
         }
