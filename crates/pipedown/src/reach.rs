@@ -8,8 +8,8 @@ use futures::future::BoxFuture;
 use pipedown_engine::{Link, Opened, Opener};
 use pipedown_model::{Become, Failure, FailureClass, HostKeySeen, HostName, HostPlan, RunId};
 use pipedown_ssh::{
-    ConnectError, Connection, Connector, FailureClass as SshClass, LoginOptions, Phase, Route, Settings,
-    Target,
+    Anchors, ConnectError, Connection, Connector, FailureClass as SshClass, LoginOptions, Phase, Route,
+    Settings, SshfpLookup, Target,
 };
 use pipedown_steps::{HostShell, Secret, ShellOptions};
 
@@ -19,6 +19,9 @@ use crate::secrets::{self, Prompt};
 use crate::stop::Stop;
 use crate::surroundings::Surroundings;
 use crate::targets::{self, Targets};
+
+/// How long a name server has for each answer.
+const DNS_LIMIT: Duration = Duration::from_secs(5);
 
 /// Opens hosts over SSH.
 pub struct SshOpener {
@@ -88,7 +91,14 @@ pub fn connector(around: &Surroundings, limit: Duration, secrets: Prompt) -> Con
     settings.deadlines.resolve = limit;
     settings.deadlines.connect = limit;
     settings.deadlines.banner = limit;
+    settings.sshfp = system_dns();
     Connector::new(settings, Some(Arc::new(secrets)))
+}
+
+/// The name servers of this machine; without any nobody can be asked, which is said where it matters (`hostkeys verify`).
+fn system_dns() -> Option<SshfpLookup> {
+    let servers = SshfpLookup::servers_of(&std::fs::read_to_string("/etc/resolv.conf").ok()?).ok()?;
+    SshfpLookup::new(servers, &Anchors::root(), DNS_LIMIT).ok()
 }
 
 impl Opener for SshOpener {

@@ -16,4 +16,4 @@ pub use record::{DigestType, SshfpRecord};
 pub use verdict::{DnsFinding, DnsVerdict, DnsVoice};
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

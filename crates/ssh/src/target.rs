@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use crate::dns::SshfpLookup;
 use crate::options::{AlgorithmOptions, LinkOptions, LoginOptions, TrustOptions};
 use crate::trace::Watcher;
 
@@ -107,6 +108,8 @@ pub struct Settings {
     pub default_known_hosts: Vec<PathBuf>,
     /// The machine's known_hosts files, for targets that name none.
     pub default_global_known_hosts: Vec<PathBuf>,
+    /// Asks for SSHFP records, for targets that want it ([`TrustOptions::dns`]); without it nobody is asked.
+    pub sshfp: Option<SshfpLookup>,
     /// Who watches the bytes of all connections, for a trace.
     pub watcher: Option<Arc<dyn Watcher>>,
     /// The clock that says whether a certificate is valid.
@@ -146,6 +149,7 @@ impl Default for Settings {
             default_identities: Vec::new(),
             default_known_hosts: Vec::new(),
             default_global_known_hosts: Vec::new(),
+            sshfp: None,
             watcher: None,
             now: SystemTime::now,
         }

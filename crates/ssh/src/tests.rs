@@ -4,6 +4,7 @@ mod announced;
 mod bastion;
 mod certificates;
 mod command;
+mod dns_trust;
 mod exec;
 mod hostile;
 mod key_formats;

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use crate::dns::{DnsFinding, DnsVoice};
 use crate::host_key::{HostKey, HostKeyProblem, HostKeyRefusal, RevokedKeys};
 use crate::known_hosts::{KnownHost, KnownHostsCommand, Verdict};
-use crate::options::UnknownHost;
+use crate::options::{DnsTrust, UnknownHost};
 
 /// Judges the key that a host offers.
 #[derive(Debug, Clone)]
@@ -15,6 +16,8 @@ pub(crate) struct Trust {
     pub(crate) command: Option<KnownHostsCommand>,
     pub(crate) revoked: Arc<RevokedKeys>,
     pub(crate) unknown: UnknownHost,
+    /// What DNS says about the host, and whether it may vouch.
+    pub(crate) dns: Option<(DnsTrust, DnsFinding)>,
     /// The clock.
     pub(crate) now: fn() -> SystemTime,
 }
@@ -48,12 +51,19 @@ impl Trust {
         let key = offered.plain();
         match verdict {
             Verdict::Trusted { .. } => Ok(Accepted { key, is_new: false }),
-            Verdict::Refused(HostKeyRefusal { problem: HostKeyProblem::Unknown { .. }, .. })
-                if self.unknown == UnknownHost::Record =>
-            {
-                Ok(Accepted { key, is_new: true })
+            Verdict::Refused(refusal) if !matches!(refusal.problem, HostKeyProblem::Unknown { .. }) => {
+                Err(refusal)
             }
-            Verdict::Refused(refusal) => Err(refusal),
+            Verdict::Refused(refusal) => {
+                let said = self.dns.as_ref().map(|(trust, finding)| (*trust, finding.judge(&key).voice()));
+                match said {
+                    Some((DnsTrust::Yes, DnsVoice::Vouches)) => Ok(Accepted { key, is_new: false }),
+                    // What is proven to be wrong is not learned.
+                    Some((_, DnsVoice::Contradicts)) => Err(refusal),
+                    _ if self.unknown == UnknownHost::Record => Ok(Accepted { key, is_new: true }),
+                    _ => Err(refusal),
+                }
+            }
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::hash::Hash;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -10,10 +11,11 @@ use tokio::task::spawn_blocking;
 
 use super::{Connector, Purpose, dropped};
 use crate::connection::LinkEnd;
+use crate::dns::{DnsFinding, DnsVerdict};
 use crate::error::{ConnectError, Phase, SshError};
 use crate::host_key::{HostKey, HostKeyProblem, HostKeyRefusal, OtherKey, Place, RevokedKeys};
 use crate::known_hosts::{KnownHost, KnownHosts, KnownHostsCommand, Recording, lookup_name, record};
-use crate::options::UnknownHost;
+use crate::options::{DnsTrust, UnknownHost};
 use crate::target::{Settings, Target, Warning};
 use crate::timeline::Timeline;
 use crate::trust::{Accepted, Trust};
@@ -29,6 +31,7 @@ pub(super) struct TrustFiles {
     known_hosts: Cells<KnownHosts>,
     revoked: Cells<RevokedKeys>,
     met: Mutex<HashMap<(Option<PathBuf>, String), HostKey>>,
+    dns: Mutex<HashMap<String, Arc<OnceCell<DnsFinding>>>>,
 }
 
 fn cell<K: Hash + Eq, T>(cells: &Mutex<HashMap<K, Arc<OnceCell<T>>>>, key: K) -> Arc<OnceCell<T>> {
@@ -55,6 +58,7 @@ impl Connector {
             command: command.filter(KnownHostsCommand::depends_on_key),
             revoked: self.revoked(target).await,
             unknown: target.trust.unknown,
+            dns: self.dns(target).await.map(|finding| (target.trust.dns, finding)),
             now: self.0.settings.now,
         }
     }
@@ -103,6 +107,31 @@ impl Connector {
         Arc::clone(cell.get_or_init(read).await)
     }
 
+    /// What DNS says about a target, if it is to be asked; once for each name.
+    async fn dns(&self, target: &Target) -> Option<DnsFinding> {
+        let lookup = self.0.settings.sshfp.as_ref().filter(|_| target.trust.dns != DnsTrust::No)?;
+        let name = if target.address.parse::<IpAddr>().is_ok() { &target.name } else { &target.address };
+        let cell = cell(&self.0.trust.dns, name.clone());
+        Some(cell.get_or_init(|| lookup.find(name)).await.clone())
+    }
+
+    /// Reports what DNS says about the key that a host has offered, as far as somebody should hear of it.
+    pub(super) async fn report_dns(&self, target: &Target, offered: &HostKey) {
+        let Some(finding) = self.dns(target).await else { return };
+        let verdict = finding.judge(&offered.plain());
+        let is_news = match verdict {
+            DnsVerdict::Mismatch { .. } | DnsVerdict::Bogus | DnsVerdict::Failed { .. } => true,
+            DnsVerdict::Match { .. } | DnsVerdict::NotListed { .. } | DnsVerdict::Absent { .. } => {
+                target.trust.dns == DnsTrust::Report
+            }
+        };
+        if is_news {
+            let hint = verdict.hint().map(|hint| format!("; {hint}")).unwrap_or_default();
+            let text = format!("{}: {verdict}{hint}", target.name);
+            self.0.keys.warn(Warning { file: PathBuf::from("SSHFP"), line: None, text });
+        }
+    }
+
     /// The accepted key; one that is new is recorded before anything is said to the host.
     pub(super) async fn accept(
         &self,
@@ -112,6 +141,7 @@ impl Connector {
         let Some(Accepted { key, is_new }) = accepted.cloned() else {
             return Err(dropped(target, Phase::KeyExchange, LinkEnd::Closed));
         };
+        self.report_dns(target, &key).await;
         if !is_new {
             return Ok(key);
         }
@@ -166,6 +196,7 @@ impl Connector {
     pub(super) async fn look_again(&self, target: &Target, error: ConnectError) -> ConnectError {
         match error {
             ConnectError::HostKey { host, mut refusal } => {
+                self.report_dns(target, &refusal.offered).await;
                 refusal.other = self.other_key_proves(target, &refusal).await;
                 ConnectError::HostKey { host, refusal }
             }

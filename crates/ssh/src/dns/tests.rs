@@ -1,5 +1,5 @@
 #[path = "../../../../tests/support/name_server.rs"]
-mod name_server;
+pub(crate) mod name_server;
 
 use std::net::SocketAddr;
 use std::path::Path;
