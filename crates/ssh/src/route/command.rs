@@ -174,11 +174,9 @@ impl AsyncWrite for CommandWire {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         match ready!(Pin::new(&mut self.stdin).poll_write(cx, buf)) {
             Ok(written) => Poll::Ready(Ok(written)),
-            // Its end says more than the broken pipe.
-            Err(error) => {
-                ready!(self.poll_ended(cx))?;
-                Poll::Ready(Err(error))
-            }
+            // It has closed its input. What it still says, and how it ends, shows in its output, and tells more than
+            // the broken pipe.
+            Err(_) => Poll::Ready(Ok(buf.len())),
         }
     }
 
