@@ -213,6 +213,11 @@ impl Lab {
         self.ask(&["wait-up", host, &patience.as_secs().to_string(), &boot.to_string()]);
     }
 
+    /// The file that stands for the lab's network, and the controller's place in it.
+    pub fn network(&self) -> PathBuf {
+        Path::new("/run/netns").join(&self.name)
+    }
+
     /// The inventory of all hosts, for root.
     pub fn inventory(&self) -> String {
         self.ask(&["inventory"])

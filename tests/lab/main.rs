@@ -15,6 +15,8 @@ mod announced;
 mod broken_hosts;
 mod calling_off;
 mod dry_run;
+#[path = "../interop/exercise.rs"]
+mod exercise;
 mod feed;
 mod foreign;
 mod gates;
@@ -23,6 +25,9 @@ mod moving;
 mod power_cut;
 mod promise;
 mod reboot;
+mod servers;
+#[path = "../interop/sftp.rs"]
+mod sftp;
 mod window;
 
 use std::process::ExitCode;
@@ -84,6 +89,11 @@ const SCENARIOS: &[Scenario] = &[
     },
     Scenario { name: "gates::lockout", hosts: &["bookworm24"], run: gates::lockout },
     Scenario { name: "gates::zone", hosts: &["trixie24=Asia/Tokyo"], run: gates::zone },
+    Scenario {
+        name: "servers::three_generations",
+        hosts: &["bullseye31", "bookworm31", "trixie31"],
+        run: servers::three_generations,
+    },
     Scenario {
         name: "broken_hosts::one_report",
         hosts: &[

@@ -1,0 +1,44 @@
+//! Parsers under fire: whatever comes from a file or from a stranger is refused or understood, and never a crash.
+//!
+//! `cargo test -p pipedown --test fuzz` takes some seconds; `PIPEDOWN_FUZZ_SECONDS=3600` makes it that many for each
+//! parser, and `PIPEDOWN_FUZZ_SEED=…` repeats a run. No nightly toolchain, so no coverage: a document that leads to an
+//! outcome of a new kind is kept and changed further.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "what surprises a test is to end it, and how much was tried is shown"
+)]
+
+mod campaign;
+mod mutate;
+mod targets;
+
+use std::process::ExitCode;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use campaign::{Limits, run};
+use libtest_mimic::{Arguments, Trial};
+use targets::TARGETS;
+
+/// A number from the environment.
+fn number(name: &str) -> Option<u64> {
+    std::env::var(name).ok().and_then(|text| text.parse().ok())
+}
+
+fn main() -> ExitCode {
+    let args = Arguments::from_args();
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_micros();
+    let seed = number("PIPEDOWN_FUZZ_SEED").unwrap_or_else(|| u64::try_from(now).unwrap());
+    let time = Duration::from_secs(number("PIPEDOWN_FUZZ_SECONDS").unwrap_or(3));
+    // What panics is shown with the document that did it, once, and not at each attempt to make that smaller.
+    std::panic::set_hook(Box::new(|_| {}));
+    let trials = TARGETS.iter().map(|target| {
+        Trial::test(target.name, move || {
+            println!("{}", run(target, Limits { time, seed })?);
+            Ok(())
+        })
+    });
+    libtest_mimic::run(&args, trials.collect()).exit_code()
+}

@@ -1,0 +1,283 @@
+//! What is fed, with what, and what must hold of what was understood.
+
+use std::io::Write as _;
+use std::path::Path;
+
+use pipedown_plan::{HostSet, InputError, Inventory, Origin, Playbook, Source, fold, from_json};
+use pipedown_ssh::trace::{ClearText, Direction, Role};
+
+use pipedown_ssh::{ConfigSource, KnownHosts, Local, Proposal, Request, Settings, SshConfig, read_keys};
+
+use crate::campaign::Target;
+
+const INVENTORY: &str = include_str!("../../inventory.example.toml");
+
+const KNOWN_HOSTS: &str = "\
+# made with OpenSSH 9.2p1
+web1,192.0.2.10,[web1]:2222 ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIPUC8vhxDl7IKEAeVRPpwkTs2CfAxqCoJePfcbI4DqZh root@web1
+|1|AAECAwQFBgcICQoLDA0ODxAREhM=|kFGyVY9bSo6C7hbsPgAKBNMSuCA= ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIPUC8vhxDl7IKEAeVRPpwkTs2CfAxqCoJePfcbI4DqZh
+@cert-authority *.example.com,!bad.example.com ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIPUC8vhxDl7IKEAeVRPpwkTs2CfAxqCoJePfcbI4DqZh ca
+@revoked * ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIPUC8vhxDl7IKEAeVRPpwkTs2CfAxqCoJePfcbI4DqZh
+db?.example.com,[10.0.0.*]:22 ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIPUC8vhxDl7IKEAeVRPpwkTs2CfAxqCoJePfcbI4DqZh
+";
+
+/// A version line after other lines, and an unencrypted packet.
+const GREETING: &[u8] = b"please wait\r\nSSH-2.0-OpenSSH_9.2p1 Debian-2+deb12u7\r\n\
+    \x00\x00\x00\x0c\x06\x02\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00";
+
+pub const TARGETS: &[Target] = &[
+    Target {
+        name: "host_set",
+        seeds: host_sets,
+        words: &["@all", "web", "@db", "[1-9]", ",", "!", "&", "*"],
+        parse: host_set,
+    },
+    Target {
+        name: "inventory",
+        seeds: || {
+            vec![INVENTORY.into(), b"[groups.web]\nhosts = [\"web[01-20].example.com\"]\nport = 22\n".into()]
+        },
+        words: &[
+            "[hosts.a]",
+            "[groups.b]",
+            "[defaults]",
+            "hosts",
+            "address",
+            "port",
+            "user",
+            "vars",
+            "zone",
+            "become",
+        ],
+        parse: inventory,
+    },
+    Target {
+        name: "playbook",
+        seeds: playbooks,
+        words: &["{{", "}}", "[[steps]]", "window", "T-5m", "at", "drain", "run"],
+        parse: playbook,
+    },
+    Target {
+        name: "plan",
+        seeds: || vec![b"{\"v\":1,\"hosts\":[{\"name\":\"web1\"}],\"texts\":{}}".into(), b"{}".into()],
+        words: &["{", "}", "[", "]", ":", "null", "true", "hosts", "steps"],
+        parse: plan,
+    },
+    Target {
+        name: "known_hosts",
+        seeds: || vec![KNOWN_HOSTS.into()],
+        words: &["@revoked", "@cert-authority", "ssh-rsa", "|1|", "*", "[web1]:22"],
+        parse: known_hosts,
+    },
+    Target {
+        name: "ssh_config",
+        seeds: || vec![SSH_CONFIG.into()],
+        words: &[
+            "Host",
+            "Match",
+            "host",
+            "final",
+            "all",
+            "Include",
+            "ProxyJump",
+            "%%",
+            "%h",
+            "%C",
+            "none",
+            "${USER}",
+            "!",
+        ],
+        parse: ssh_config,
+    },
+    Target {
+        name: "key_files",
+        seeds: || vec![KNOWN_HOSTS.into()],
+        words: &["ssh-ed25519", "ssh-rsa", "AAAA"],
+        parse: key_files,
+    },
+    Target {
+        name: "version_line",
+        seeds: || vec![GREETING.into(), proposal_seed()],
+        words: &["SSH-2.0-", "SSH-1.99-", "\r\n"],
+        parse: version_line,
+    },
+    Target {
+        name: "proposal",
+        seeds: || vec![proposal_seed()],
+        words: &["curve25519-sha256", ",", "none"],
+        parse: proposal,
+    },
+];
+
+const SSH_CONFIG: &str = "\
+Host web* !web9 *.example.com
+    HostName %h.example.net
+    User \"ops\"
+    Port=2222
+    IdentityFile ~/.ssh/id_%r
+    ProxyJump gate,ops@[2001:db8::1]:22
+    Ciphers +aes256-cbc
+    UserKnownHostsFile ~/.ssh/known_hosts_%k /dev/null
+Match host web1,web2 user ops originalhost !db*
+    ServerAliveInterval 10
+    ConnectTimeout 1h30m
+    UnheardOf yes
+Match final all
+    Tag ${HOME}
+Host *
+    StrictHostKeyChecking accept-new
+    KexAlgorithms ^curve25519-sha256
+";
+
+/// What is wrong, as it is shown: drawing a source's lines must not fail either.
+fn refused(error: &InputError) -> String {
+    assert!(!error.render(false).is_empty());
+    error.message().to_owned()
+}
+
+fn host_sets() -> Vec<Vec<u8>> {
+    ["web[1-3,5].example.com,@db", "@all!web[01-20]&@rack[1-4]", "*", "a-[1-3]-b-[x-z],c", "web1 , web2"]
+        .map(Into::into)
+        .to_vec()
+}
+
+fn host_set(document: &[u8]) -> String {
+    let text = String::from_utf8_lossy(document);
+    let set = match HostSet::parse(&text) {
+        Ok(set) => set,
+        Err(error) => return refused(&error),
+    };
+    let inventory =
+        Inventory::parse(Source::new("inventory", INVENTORY), Path::new("/"), Some(Path::new("/home/ops")))
+            .unwrap();
+    let hosts = match inventory.select(&set) {
+        Ok(hosts) => hosts,
+        Err(error) => return refused(&error),
+    };
+    // What is shown for a set is that set.
+    let folded = fold(&hosts);
+    if !hosts.is_empty() {
+        let again = inventory.select(&HostSet::parse(&folded).unwrap()).unwrap();
+        let sorted = |mut hosts: Vec<_>| {
+            hosts.sort();
+            hosts
+        };
+        assert_eq!(sorted(again), sorted(hosts.clone()), "{folded}");
+    }
+    format!("{} hosts", if hosts.is_empty() { "no" } else { "some" })
+}
+
+fn inventory(document: &[u8]) -> String {
+    let source = Source::new("inventory.toml", &String::from_utf8_lossy(document));
+    match Inventory::parse(source, Path::new("/etc/pipedown"), Some(Path::new("/home/ops"))) {
+        Ok(inventory) => match inventory.select(&HostSet::all()) {
+            Ok(hosts) => format!("hosts: {}", hosts.len().min(9)),
+            Err(error) => refused(&error),
+        },
+        Err(error) => refused(&error),
+    }
+}
+
+fn playbooks() -> Vec<Vec<u8>> {
+    [
+        include_str!("../../playbooks/announce.toml"),
+        include_str!("../../playbooks/graceful-reboot.toml"),
+        include_str!("../../playbooks/graceful-shutdown.toml"),
+        include_str!("../../playbooks/nologin-off.toml"),
+        include_str!("../../playbooks/nologin-on.toml"),
+        include_str!("../e2e/slow.toml"),
+    ]
+    .map(Into::into)
+    .to_vec()
+}
+
+fn playbook(document: &[u8]) -> String {
+    let source = Source::new("playbook.toml", &String::from_utf8_lossy(document));
+    match Playbook::parse(source, Origin::File("playbook.toml".to_owned())) {
+        Ok(_) => "a playbook".to_owned(),
+        Err(error) => refused(&error),
+    }
+}
+
+fn plan(document: &[u8]) -> String {
+    match from_json(&Source::new("plan.json", &String::from_utf8_lossy(document))) {
+        Ok(_) => "a plan".to_owned(),
+        Err(error) => refused(&error),
+    }
+}
+
+fn known_hosts(document: &[u8]) -> String {
+    let mut known = KnownHosts::default();
+    let file = Path::new("known_hosts");
+    known.add(file, &String::from_utf8_lossy(document));
+    let key = read_keys(file, KNOWN_HOSTS.as_bytes()).remove(0).key;
+    let host = known.find(&["web1", "192.0.2.10", "db1.example.com"], 2222);
+    let warnings: Vec<String> = known.warnings().iter().map(ToString::to_string).collect();
+    format!("{:?} {:?} {warnings:?}", host.types(), host.check(&key))
+}
+
+fn ssh_config(document: &[u8]) -> String {
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(document).unwrap();
+    // A machine with nothing on it, on which no command of a configuration does anything.
+    let nowhere = Path::new("/nonexistent");
+    let local = Local {
+        home: Some(nowhere.into()),
+        user: "ops".to_owned(),
+        uid: 1000,
+        own_group: None,
+        host: "controller.example.com".to_owned(),
+        shell: "/bin/false".into(),
+        system: nowhere.into(),
+        variables: [("HOME".to_owned(), "/nonexistent".to_owned())].into(),
+        home_of: |_| None,
+    };
+    let read = match SshConfig::read(&ConfigSource::File(file.path().into()), local) {
+        Ok(read) => read,
+        // The file's name is another each time.
+        Err(error) => return error.to_string().replace(&file.path().display().to_string(), ""),
+    };
+    let outcome = ["web1", "db.example.com"].map(|name| {
+        let request = Request::new(name);
+        match (read.target(&request), read.settings(&request, &Settings::default())) {
+            (Ok(target), Ok(settings)) => format!("{:?} {}", target.link.route, settings.len()),
+            (Err(error), _) | (_, Err(error)) => error.to_string(),
+        }
+    });
+    format!("{outcome:?} {:?}", read.warnings()).replace(&file.path().display().to_string(), "")
+}
+
+fn key_files(document: &[u8]) -> String {
+    let keys = read_keys(Path::new("keys"), document);
+    keys.iter().map(|key| format!("{} {:?} ", key.key.algorithm(), key.before)).collect()
+}
+
+fn version_line(document: &[u8]) -> String {
+    let mut text = ClearText::new(Role::Client);
+    // In two parts: what is split anywhere is read the same.
+    let (first, second) = document.split_at(document.len() / 2);
+    let mut entries = text.feed(Direction::Received, first);
+    entries.extend(text.feed(Direction::Received, second));
+    let whole = ClearText::new(Role::Client).feed(Direction::Received, document);
+    assert_eq!(entries, whole);
+    format!("{whole:?} {}", text.is_over())
+}
+
+/// A proposal of ten lists (RFC 4253, section 7.1).
+fn proposal_seed() -> Vec<u8> {
+    let lists = ["curve25519-sha256,kex-strict-c-v00@openssh.com", "ssh-ed25519", "aes256-ctr", "aes256-ctr"];
+    let mut payload = [&[20_u8][..], &[7; 16]].concat();
+    for list in lists.iter().copied().chain(["hmac-sha2-256", "hmac-sha2-256", "none", "none", "", ""]) {
+        payload.extend(u32::try_from(list.len()).unwrap().to_be_bytes());
+        payload.extend(list.as_bytes());
+    }
+    payload.extend([0; 5]);
+    payload
+}
+
+fn proposal(document: &[u8]) -> String {
+    match Proposal::parse(document) {
+        Some(proposal) => format!("{proposal:?}"),
+        None => "none".to_owned(),
+    }
+}
