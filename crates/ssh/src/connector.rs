@@ -1,5 +1,6 @@
 //! Connecting: every phase with a deadline, every failure with a class, nothing left behind.
 
+mod learn;
 mod trust;
 
 use std::fmt;
@@ -204,7 +205,7 @@ impl Connector {
         session.kill.trust();
         let settings = &self.0.settings;
         let banner = session.banner();
-        Ok(Connection {
+        let connection = Connection {
             host: target.name.clone(),
             user: target.user.clone(),
             session: Arc::new(session.handle),
@@ -220,7 +221,11 @@ impl Connector {
             open_limit: settings.deadlines.open,
             close_limit: settings.deadlines.close,
             unread_limit: settings.unread_limit,
-        })
+        };
+        if purpose == Purpose::Commands {
+            self.learn(target, &connection).await;
+        }
+        Ok(connection)
     }
 
     /// Gets as far as an accepted host key. A server that drops us because too many are at its door is tried again.

@@ -64,7 +64,7 @@ impl Connector {
     }
 
     /// What is known about a host.
-    async fn known(&self, target: &Target) -> KnownHost {
+    pub(super) async fn known(&self, target: &Target) -> KnownHost {
         let known_hosts = self.known_hosts(target).await;
         let (names, port) = names(target);
         let nothing = KnownHosts::default().find(&[target.name.as_str()], port);
@@ -231,12 +231,12 @@ fn signatures(key_type: &str) -> Vec<&str> {
     }
 }
 
-fn user_files<'a>(target: &'a Target, settings: &'a Settings) -> &'a [PathBuf] {
+pub(super) fn user_files<'a>(target: &'a Target, settings: &'a Settings) -> &'a [PathBuf] {
     target.trust.user_files.as_ref().unwrap_or(&settings.default_known_hosts)
 }
 
 /// The names under which known_hosts may hold this host, and the port. An alias stands there without one.
-fn names(target: &Target) -> (Vec<String>, u16) {
+pub(super) fn names(target: &Target) -> (Vec<String>, u16) {
     if let Some(alias) = &target.trust.alias {
         return (vec![alias.clone()], DEFAULT_PORT);
     }

@@ -52,6 +52,29 @@ async fn new_keys_are_proven_and_learned_and_old_ones_forgotten() {
 }
 
 #[tokio::test]
+async fn update_host_keys_learns_on_the_way_and_forgets_nothing() {
+    let Some(server) = Sshd::start_with(&[Algorithm::Ed25519, P256], "").await else { return };
+    let old = new_key(P256);
+    let before = format!("{{port}} {}\n{{port}} {}\n", public(&server.host_key), public(&old));
+    server.knows(&before);
+    let (path, name) = known(&server);
+    let before = before.replace("{port}", &name);
+    let mut target = server.target();
+    drop(connector().connect(&target).await.unwrap());
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), before);
+    target.trust.learn = true;
+    let connector = connector();
+    drop(connector.connect(&target).await.unwrap());
+    assert_eq!(connector.warnings(), []);
+    let after = std::fs::read_to_string(&path).unwrap();
+    let learned = after.strip_prefix(&before).unwrap();
+    assert!(
+        learned.starts_with(&format!("{name} ecdsa-sha2-nistp256 ")) && learned.lines().count() == 1,
+        "{after}"
+    );
+}
+
+#[tokio::test]
 async fn a_key_that_was_not_announced_is_not_proven() {
     let Some(server) = Sshd::start("").await else { return };
     server.knows_host_key();
