@@ -254,3 +254,93 @@ async fn real_sshd_wants_two_keys() {
     let both = connector().connect(&with_keys(&sshd.target(), &files)).await.unwrap();
     assert!(both.identity().contains(" and "), "{}", both.identity());
 }
+
+/// A server that never gets enough.
+struct Curious;
+
+impl server::Handler for Curious {
+    type Error = russh::Error;
+
+    async fn auth_keyboard_interactive<'a>(
+        &'a mut self,
+        _: &str,
+        _: &str,
+        _: Option<server::Response<'a>>,
+    ) -> Result<Auth, russh::Error> {
+        Ok(Auth::Partial {
+            name: "".into(),
+            instructions: "".into(),
+            prompts: vec![("More? ".into(), true)].into(),
+        })
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_asks_without_end_is_left() {
+    let host_key = new_key(Algorithm::Ed25519);
+    let config = server::Config { keys: vec![host_key.clone()], ..server::Config::default() };
+    let server = Staller::serving(config, |_| Curious);
+    let dir = tempfile::tempdir().unwrap();
+    let mut target = known_target(&server, &host_key, dir.path());
+    target.login.public_key = false;
+    let person = Person::giving(&["yes"; 100]);
+    let secrets: Arc<dyn Secrets> = person.clone();
+    let error = Connector::new(settings(), Some(secrets)).connect(&target).await.unwrap_err();
+    insta::assert_snapshot!(error, @"log in to stalled as nobody: denied; tried keyboard-interactive (it asked 20 times); the server offers password, publickey, hostbased, keyboard-interactive");
+    assert_eq!(person.heard.lock().unwrap().len(), 20);
+}
+
+/// Wants every password changed (RFC 4252, section 8): OpenSSH's server asks for that in other ways.
+const CHANGE_IT: &str = "
+import asyncio, asyncssh, sys
+
+class Server(asyncssh.SSHServer):
+    def begin_auth(self, user):
+        return True
+
+    def password_auth_supported(self):
+        return True
+
+    def validate_password(self, user, password):
+        raise asyncssh.PasswordChangeRequired('Your password has expired.')
+
+async def main():
+    server = await asyncssh.create_server(Server, '127.0.0.1', 0, server_host_keys=[sys.argv[1]])
+    print(server.sockets[0].getsockname()[1], flush=True)
+    await asyncio.Event().wait()
+
+asyncio.run(main())
+";
+
+#[tokio::test]
+async fn a_password_that_has_to_be_changed_is_called_that() {
+    use tokio::io::AsyncBufReadExt as _;
+    let dir = tempfile::tempdir().unwrap();
+    let (host_key, file) = (new_key(Algorithm::Ed25519), dir.path().join("host_key"));
+    write_key(&file, &host_key, 0o600);
+    let mut command = tokio::process::Command::new("/usr/bin/python3");
+    command.arg("-c").arg(CHANGE_IT).arg(&file).stdout(std::process::Stdio::piped()).kill_on_drop(true);
+    command.stderr(std::process::Stdio::null());
+    let Ok(mut process) = command.spawn() else {
+        println!("skipped: there is no /usr/bin/python3");
+        return;
+    };
+    let mut line = String::new();
+    tokio::io::BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).await.unwrap();
+    let Ok(port) = line.trim().parse() else {
+        println!("skipped: there is no asyncssh for /usr/bin/python3");
+        return;
+    };
+    let known = dir.path().join("known_hosts");
+    super::write_file(&known, &format!("[old]:{port} {}\n", super::sshd::public(&host_key)), 0o644);
+    let mut target = Target::new("old", "127.0.0.1", port, "ops");
+    target.login.agent = crate::Agent::None;
+    target.login.methods = Some(vec!["password".to_owned()]);
+    target.trust.user_files = Some(vec![known]);
+    let person = Person::giving(&["expired"; 3]);
+    let secrets: Arc<dyn Secrets> = person.clone();
+    let error = Connector::new(settings(), Some(secrets)).connect(&target).await.unwrap_err();
+    insta::assert_snapshot!(error, @"log in to old as ops: denied; tried password (the server wants it changed first); the server offers keyboard-interactive, password");
+    insta::assert_snapshot!(error.hint(), @"log in once with ssh as ops, and change the password");
+    assert_eq!(person.heard.lock().unwrap().len(), 1);
+}

@@ -65,3 +65,23 @@ async fn the_type_that_is_known_is_asked_for() {
     let connection = connector().connect(&sshd.target()).await.unwrap();
     assert_eq!(connection.host_key().algorithm(), "ecdsa-sha2-nistp256");
 }
+
+#[tokio::test]
+async fn a_short_rsa_key_of_a_host_is_refused() {
+    let Some(sshd) = Sshd::start("HostKey {dir}/rsa").await else { return };
+    let file = sshd.dir.path().join("rsa");
+    let mut keygen = std::process::Command::new("ssh-keygen");
+    let made = keygen.args(["-q", "-N", "", "-t", "rsa", "-b", "2048", "-f"]).arg(&file).status();
+    assert!(made.unwrap().success());
+    let public = std::fs::read_to_string(file.with_extension("pub")).unwrap();
+    sshd.knows(&format!("{{port}} {public}"));
+    let mut target = sshd.target();
+    target.algorithms.host_key = Some(vec!["rsa-sha2-256".to_owned()]);
+    assert!(connector().connect(&target).await.is_ok());
+    target.algorithms.rsa_bits = Some(3072);
+    let error = connector().connect(&target).await.unwrap_err();
+    insta::assert_snapshot!(error, @"trust testhost: its RSA host key has 2048 bits only, 3072 are required");
+    target.algorithms.host_key = Some(vec!["ssh-dss".to_owned()]);
+    let error = connector().connect(&target).await.unwrap_err();
+    insta::assert_snapshot!(error, @r#"connect to testhost: nothing of "ssh-dss" is a host key algorithm known here"#);
+}
