@@ -51,8 +51,9 @@ pub fn run(target: &Target, limits: Limits) -> Result<String, String> {
         let document = queue.pop().unwrap_or_else(|| mutated(&mut chance, &corpus, target.words));
         watch.begin(&document);
         let started = processor_time();
-        let outcome = caught(target, &document)
-            .map_err(|_| found(target, limits.seed, "panics", &smallest(target, &document)))?;
+        let outcome = caught(target, &document).map_err(|why| {
+            found(target, limits.seed, &format!("panics: {why};"), &smallest(target, &document))
+        })?;
         let took = processor_time() - started;
         executions += 1;
         slowest = slowest.max(took);
@@ -102,9 +103,13 @@ impl Watch {
     }
 }
 
-fn caught(target: &Target, document: &[u8]) -> Result<String, ()> {
+/// What a parser says, or with what it panics.
+fn caught(target: &Target, document: &[u8]) -> Result<String, String> {
     // What a parser leaves half done is not used again.
-    catch_unwind(AssertUnwindSafe(|| (target.parse)(document))).map_err(|_| ())
+    catch_unwind(AssertUnwindSafe(|| (target.parse)(document))).map_err(|panic| {
+        let text = panic.downcast_ref::<String>().map(String::as_str);
+        text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or_default().to_owned()
+    })
 }
 
 /// What is alike but for numbers and what is quoted is of one kind.

@@ -1,12 +1,16 @@
 //! What is fed, with what, and what must hold of what was understood.
 
+use std::fs::File;
 use std::io::Write as _;
 use std::path::Path;
 
+use data_encoding::BASE64;
 use pipedown_plan::{HostSet, InputError, Inventory, Origin, Playbook, Source, fold, from_json};
 use pipedown_ssh::trace::{ClearText, Direction, Role};
-
-use pipedown_ssh::{ConfigSource, KnownHosts, Local, Proposal, Request, Settings, SshConfig, read_keys};
+use pipedown_ssh::{
+    Anchors, ConfigSource, KnownHosts, KnownHostsFile, Local, Proposal, Request, RevokedKeys, Settings,
+    SshConfig, read_keys,
+};
 
 use crate::campaign::Target;
 
@@ -20,6 +24,20 @@ web1,192.0.2.10,[web1]:2222 ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIPUC8vhxDl7IKEAe
 @revoked * ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIPUC8vhxDl7IKEAeVRPpwkTs2CfAxqCoJePfcbI4DqZh
 db?.example.com,[10.0.0.*]:22 ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIPUC8vhxDl7IKEAeVRPpwkTs2CfAxqCoJePfcbI4DqZh
 ";
+
+/// A key revocation list with serial numbers, a name, a key and hashes of keys: made with OpenSSH 9.2p1.
+const REVOKED: &str = "\
+U1NIS1JMCgAAAAABAAAAAAAAAAAAAAAAawMvZwAAAAAAAAAAAAAAAAAAAAABAAAAWwAAADMAAAALc3NoLWVkMjU1MTkAAAAgotaODkqPr5X8Sy8djmvQ\
+lWM8Cp8Tad0IO3mJdJJG+VEAAAAAIgAAAA4AAAAAAAAAAQAAAAIBHyMAAAAIAAAABHdlYjECAAAANwAAADMAAAALc3NoLWVkMjU1MTkAAAAgXqr4/Eh/\
+NXhtlRlkwIDzmLa/eKjUMvrfW0Wwdxfx2YADAAAAGAAAABRcWPu7OcoHiTFfJYVO8yeIiIn1ggUAAAAkAAAAIItdTewLbz3Vb6foAE18ZAZVkvg2py6W\
+iXMCsG1DXsxC";
+
+/// The root zone's key of 2017.
+const ANCHOR: &str = ". IN DNSKEY 257 3 8 \
+AwEAAaz/tAm8yTn4Mfeh5eyI96WSVexTBAvkMgJzkKTOiW1vkIbzxeF3+/4RgWOq7HrxRixHlFlExOLAJr5emLvN7SWXgnLh4+B5xQlNVz8Og8kv\
+ArMtNROxVQuCaSnIDdD5LKyWbRd2n9WGe2R8PzgCmr3EgVLrjyBxWezF0jLHwVN8efS3rCj/EWgvIWgb9tarpVUDK/b58Da+sqqls3eNbuv7pr+e\
+oZG+SrDK6nWeL3c6H5Apxz7LjVc1uTIdsIXxuOLYA4/ilBmSVIzuDWfdRUfhHdY6+cn8HFRm+2hM8AnXGXws9555KrUB5qihylGa8subX2Nn6UwN\
+R1AkUTV74bU= ; KSK-2017\n";
 
 /// A version line after other lines, and an unencrypted packet.
 const GREETING: &[u8] = b"please wait\r\nSSH-2.0-OpenSSH_9.2p1 Debian-2+deb12u7\r\n\
@@ -88,6 +106,24 @@ pub const TARGETS: &[Target] = &[
             "!",
         ],
         parse: ssh_config,
+    },
+    Target {
+        name: "known_hosts_edit",
+        seeds: || vec![KNOWN_HOSTS.into()],
+        words: &["@revoked", "ssh-rsa", "|1|", "*", "[web1]:22", ","],
+        parse: known_hosts_edit,
+    },
+    Target {
+        name: "revoked_keys",
+        seeds: || vec![BASE64.decode(REVOKED.as_bytes()).unwrap(), KNOWN_HOSTS.into()],
+        words: &["SSHKRL\n", "ssh-ed25519", "\0\0\0\x01", "\x02\0\0\0"],
+        parse: revoked_keys,
+    },
+    Target {
+        name: "trust_anchors",
+        seeds: || vec![ANCHOR.into()],
+        words: &["DNSKEY", "IN", "257", "DS", "(", ")", "$ORIGIN", ";", "\""],
+        parse: trust_anchors,
     },
     Target {
         name: "key_files",
@@ -214,6 +250,38 @@ fn known_hosts(document: &[u8]) -> String {
     let host = known.find(&["web1", "192.0.2.10", "db1.example.com"], 2222);
     let warnings: Vec<String> = known.warnings().iter().map(ToString::to_string).collect();
     format!("{:?} {:?} {warnings:?}", host.types(), host.check(&key))
+}
+
+fn known_hosts_edit(document: &[u8]) -> String {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("known_hosts");
+    File::create(&path).unwrap().write_all(document).unwrap();
+    let mut file = KnownHostsFile::open(&path).unwrap();
+    let named = file.naming("web1").len();
+    let damaged = file.damaged();
+    let hashed = file.hash_names().unwrap();
+    file.save().unwrap();
+    drop(file);
+    // Whatever can be hashed is, the first time, and what is kept stays as it was.
+    let again = KnownHostsFile::open(&path).unwrap().hash_names().unwrap();
+    let reasons = |kept: &[(usize, &'static str)]| kept.iter().map(|(_, reason)| *reason).collect::<Vec<_>>();
+    assert_eq!((0, reasons(&hashed.kept)), (again.names, reasons(&again.kept)));
+    format!("{named} {damaged:?} {hashed:?}")
+}
+
+fn revoked_keys(document: &[u8]) -> String {
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(document).unwrap();
+    let revoked = RevokedKeys::read(&[file.path().into()]);
+    let key = read_keys(Path::new("known_hosts"), KNOWN_HOSTS.as_bytes()).remove(0).key;
+    format!("{:?}", revoked.objection(&key)).replace(&file.path().display().to_string(), "")
+}
+
+fn trust_anchors(document: &[u8]) -> String {
+    match Anchors::parse(Path::new("anchors"), &String::from_utf8_lossy(document)) {
+        Ok(_) => "anchors".to_owned(),
+        Err(error) => error.to_string(),
+    }
 }
 
 fn ssh_config(document: &[u8]) -> String {
