@@ -47,18 +47,21 @@ pub(super) fn authentication(sight: &Sight<'_>, identity: Option<&str>, left_out
 fn refused(error: &ConnectError) -> Layer {
     let layer = Layer::bad(LayerKind::Authentication);
     match error {
-        ConnectError::AuthDenied { user, methods, tried, unusable, banner, .. } => {
+        ConnectError::AuthDenied { user, methods, accepted, tried, unusable, expired, banner, .. } => {
             let layer = layer
-                .seen(if tried.is_empty() {
-                    format!("no identity to offer for {}", shown(user))
-                } else {
-                    format!("refused as {}; tried: {}", shown(user), list(tried))
+                .seen(match (accepted.is_empty(), tried.is_empty()) {
+                    (false, true) => format!("accepted {}, but more is asked for", list(accepted)),
+                    (false, false) => {
+                        format!("accepted {}, but more is asked for; tried: {}", list(accepted), list(tried))
+                    }
+                    (true, true) => format!("no identity to offer for {}", shown(user)),
+                    (true, false) => format!("refused as {}; tried: {}", shown(user), list(tried)),
                 })
                 .seen_all(unusable.iter().map(|text| format!("not usable: {}", shown(text))))
                 .seen_all((!methods.is_empty()).then(|| format!("the server would accept: {}", list(methods))))
                 .seen_all(said(banner));
-            let hint = denied_hint(methods, tried, unusable);
-            layer.hint(hint)
+            // A password that has to be changed is the error's own matter; the rest is said at more length here.
+            layer.hint(if *expired { error.hint() } else { denied_hint(methods, accepted, tried, unusable) })
         }
         ConnectError::TimedOut { limit, .. } => layer
             .seen(format!("the server did not decide within {} s", limit.as_secs_f64()))
@@ -87,9 +90,9 @@ fn said(banner: &str) -> Option<String> {
     (!words.is_empty()).then(|| format!("the server says: \"{words}\""))
 }
 
-fn denied_hint(methods: &[String], tried: &[String], unusable: &[String]) -> String {
+fn denied_hint(methods: &[String], accepted: &[String], tried: &[String], unusable: &[String]) -> String {
     let has = |method: &str| methods.iter().any(|m| m == method);
-    if tried.iter().any(|identity| identity.contains("more is asked for") || identity.contains("partial")) {
+    if !accepted.is_empty() {
         return format!(
             "the key is right, and AuthenticationMethods on the server asks for a second factor: {}",
             list(methods)
