@@ -90,10 +90,12 @@ async fn attend(
         let mut silent = false;
         let exited = loop {
             tokio::select! {
+                biased;
+                // It is never sent: this is the wire's end. Looked at first: once the command has been waited for,
+                // nothing is left to end its children by.
+                _ = &mut unwanted => break None,
                 status = group.child.wait() => break Some(status),
                 () = &mut listening, if !silent => silent = true,
-                // It is never sent: this is the wire's end.
-                _ = &mut unwanted => break None,
             }
         };
         if exited.is_some() && !silent {
@@ -107,6 +109,8 @@ async fn attend(
         Some(Err(error)) => drop(tell.send(LinkEnd::Command(lowercase_first(&error.to_string())))),
         None => {
             group.signal(Signal::HUP);
+            // All of them are deaf to a hangup if this process is: nohup(1) is inherited.
+            group.signal(Signal::TERM);
             if timeout(GRACE, group.child.wait()).await.is_err() {
                 group.signal(Signal::KILL);
                 // Only a process that nothing can end would stay, and only until this one ends.
