@@ -1,8 +1,9 @@
 //! Parsers under fire: whatever comes from a file or from a stranger is refused or understood, and never a crash.
 //!
-//! `cargo test -p pipedown --test fuzz` takes some seconds; `PIPEDOWN_FUZZ_SECONDS=3600` makes it that many for each
-//! parser, and `PIPEDOWN_FUZZ_SEED=…` repeats a run. No nightly toolchain, so no coverage: a document that leads to an
-//! outcome of a new kind is kept and changed further.
+//! `cargo test -p pipedown --test fuzz` takes some seconds and tries the same documents each time: a gate must not
+//! fail now and then for whoever comes by. `PIPEDOWN_FUZZ_SECONDS=3600` makes it that many for each parser, and
+//! `PIPEDOWN_FUZZ_SEED=…` tries others. No nightly toolchain, so no coverage: a document that leads to an outcome of
+//! a new kind is kept and changed further.
 
 #![expect(
     clippy::unwrap_used,
@@ -16,7 +17,7 @@ mod mutate;
 mod targets;
 
 use std::process::ExitCode;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use campaign::{Limits, run};
 use libtest_mimic::{Arguments, Trial};
@@ -29,8 +30,7 @@ fn number(name: &str) -> Option<u64> {
 
 fn main() -> ExitCode {
     let args = Arguments::from_args();
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_micros();
-    let seed = number("PIPEDOWN_FUZZ_SEED").unwrap_or_else(|| u64::try_from(now).unwrap());
+    let seed = number("PIPEDOWN_FUZZ_SEED").unwrap_or(1);
     let time = Duration::from_secs(number("PIPEDOWN_FUZZ_SECONDS").unwrap_or(3));
     // What panics is shown with the document that did it, once, and not at each attempt to make that smaller.
     std::panic::set_hook(Box::new(|_| {}));

@@ -3,7 +3,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use hickory_resolver::proto::dnssec::TrustAnchors;
+use hickory_resolver::proto::dnssec::{TrustAnchors, Verifier as _};
+use hickory_resolver::proto::serialize::txt::trust_anchor::{Entry, Parser};
 
 use super::lookup::DnsError;
 
@@ -21,14 +22,29 @@ impl Anchors {
     /// them. They replace the root's: somebody who names a file decides what is believed.
     ///
     /// # Errors
-    /// When the text holds anything but DNSKEY records, or none.
+    /// When the text holds anything but DNSKEY records, none, or a key of an algorithm that is not supported (RFC 8624).
     pub fn parse(file: &Path, text: &str) -> Result<Self, DnsError> {
         let bad = |why: String| DnsError::Anchors { file: file.to_owned(), why };
         let text = normal(text);
         if text.is_empty() {
             return Err(bad("it holds no DNSKEY record".to_owned()));
         }
-        let anchors: TrustAnchors = text.parse().map_err(|error| bad(format!("{error}")))?;
+        let mut anchors = TrustAnchors::empty();
+        for entry in Parser::new(text).parse().map_err(|error| bad(error.to_string()))? {
+            let Entry::DNSKEY(record) = entry else {
+                return Err(bad("it holds a record that is no DNSKEY".to_owned()));
+            };
+            let dnskey = record.data();
+            // Before the key is decoded: the library takes an algorithm that it does not know for its own mistake.
+            if !dnskey.algorithm().is_supported() {
+                return Err(bad(format!(
+                    "{} has a key of an algorithm that cannot be checked",
+                    record.name()
+                )));
+            }
+            let key = dnskey.key().map_err(|error| bad(error.to_string()))?;
+            anchors.insert_with_name(&*key, record.name().into());
+        }
         Ok(Self(Arc::new(anchors)))
     }
 

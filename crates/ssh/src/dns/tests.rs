@@ -124,7 +124,8 @@ fn only_dnskey_records_are_anchors() {
     let file = Path::new("anchors");
     let dnskey = ".\tIN\tDNSKEY\t257 3 13 ASaR+hmAU+70LyvXJwQMaXuChMoaE7QQZ1OxgTDgQyB7lxMis7UVgW426LYbyok7NCJt9ZPsGCeLI7aKEWfFcw== ;{id = 28143 (ksk), size = 256b}\n";
     assert!(Anchors::parse(file, dnskey).is_ok());
-    for bad in ["", "; nothing\n", ". IN DS 1 13 2 abcd\n", "what?\n"] {
+    let no_algorithm = dnskey.replace("3 13", "3 0");
+    for bad in ["", "; nothing\n", ". IN DS 1 13 2 abcd\n", "what?\n", &no_algorithm] {
         assert!(Anchors::parse(file, bad).is_err(), "{bad}");
     }
 }
