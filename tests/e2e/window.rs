@@ -54,7 +54,7 @@ async fn followed_until_the_last_host_is_down() {
     let place = Place::new(2).await;
     let ctl = &place.controller;
     let alice = Person::log_in(&place.fleet, place.host(2), "alice").await;
-    let said = ctl.run("run graceful-shutdown --all --in 6s --follow --yes --json").await.code(0);
+    let said = ctl.run("run graceful-shutdown --all --in 25s --follow --yes --json").await.code(0);
     let events = said.events();
     for host in ["login01", "login02"] {
         let of = |e: &&pipedown_model::Event| e.kind.host().is_some_and(|h| h.as_str() == host);
@@ -73,7 +73,7 @@ async fn followed_until_the_last_host_is_down() {
 #[tokio::test(flavor = "multi_thread")]
 async fn rebooted_back_and_settled() {
     let place = Place::new(1).await;
-    let said = place.controller.run("run graceful-reboot --all --in 5s --follow --yes").await.code(0);
+    let said = place.controller.run("run graceful-reboot --all --in 20s --follow --yes").await.code(0);
     let said = said.says("settled");
     assert!(said.err.contains("1 settled"), "{}", said.err);
     assert!(place.is_up(1) && !place.is_armed(1));
