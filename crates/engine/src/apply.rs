@@ -508,7 +508,8 @@ fn is_guarded(spec: &StepSpec) -> bool {
     match spec {
         StepSpec::Broadcast { .. } => false,
         StepSpec::Run(run) => run.is_guarded(),
-        StepSpec::Motd { .. }
+        StepSpec::SshdConfig(_)
+        | StepSpec::Motd { .. }
         | StepSpec::Nologin { .. }
         | StepSpec::Drain { .. }
         | StepSpec::Shutdown { .. } => true,

@@ -83,6 +83,17 @@ pub enum EventKind {
         /// Its key.
         key: HostKeySeen,
     },
+    /// The hosts of a batch get their turn.
+    BatchOpened {
+        /// 1, 2, …
+        batch: u32,
+        /// How many there are.
+        of: u32,
+        /// Its hosts.
+        hosts: Vec<HostName>,
+        /// The failure budget so far, in words.
+        budget: String,
+    },
     /// The host was looked at.
     HostSeen {
         /// The host.
@@ -135,6 +146,37 @@ pub enum EventKind {
         step: StepId,
         /// How.
         outcome: Outcome,
+    },
+    /// A new configuration stands on the host, on trial: unless it is confirmed, the host puts back what stood.
+    TrialStarted {
+        /// The host.
+        host: HostName,
+        /// The step.
+        step: StepId,
+        /// Seconds until the host puts back what stood.
+        reverts_in_s: u32,
+    },
+    /// The new configuration was proven and claimed: the host keeps it.
+    Confirmed {
+        /// The host.
+        host: HostName,
+        /// The step.
+        step: StepId,
+        /// What has been shown, and how.
+        proofs: Vec<Proof>,
+    },
+    /// The host serves what stood before the trial.
+    RolledBack {
+        /// The host.
+        host: HostName,
+        /// The step.
+        step: StepId,
+        /// Who or what did it.
+        by: RolledBackBy,
+        /// Why.
+        error: Failure,
+        /// What the host serves now, one line each; empty if that is not known.
+        serves: Vec<String>,
     },
     /// The agenda stands on the host, was read back, and its process lives.
     Armed {
@@ -245,6 +287,9 @@ impl EventKind {
             | Self::HostLost { host, .. }
             | Self::StepStarted { host, .. }
             | Self::StepFinished { host, .. }
+            | Self::TrialStarted { host, .. }
+            | Self::Confirmed { host, .. }
+            | Self::RolledBack { host, .. }
             | Self::Armed { host, .. }
             | Self::Delivered { host, .. }
             | Self::UndoStarted { host, .. }
@@ -260,6 +305,7 @@ impl EventKind {
             | Self::LocalStarted { .. }
             | Self::LocalFinished { .. }
             | Self::Gated { .. }
+            | Self::BatchOpened { .. }
             | Self::CancelRequested { .. }
             | Self::RunFinished { .. }
             | Self::Unknown => None,
@@ -375,6 +421,32 @@ pub struct DeliveryMiss {
     pub why: String,
 }
 
+/// One thing that a trial has shown.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Proof {
+    /// What: `login as deploy`, `ClientAliveInterval 60`.
+    pub what: String,
+    /// How it was shown.
+    pub evidence: Evidence,
+    /// More about it, or why it could not be shown.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub detail: String,
+}
+
+/// How something was shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Evidence {
+    /// Seen in what the daemon sent.
+    Wire,
+    /// The daemon has taken the files over that say so.
+    Reload,
+    /// `sshd -T` says so; nothing more is known.
+    Disk,
+    /// Not shown.
+    Unproven,
+}
+
 /// Who or what takes something back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -383,6 +455,10 @@ pub enum RolledBackBy {
     Operator,
     /// An arm that failed half-way on this host.
     FailedArm,
+    /// The controller: a trial did not prove what it should.
+    FailedTrial,
+    /// The host itself: nobody confirmed in time, or it was booted again.
+    Deadman,
     /// `--require-all` and another host that failed.
     RequireAll,
 }

@@ -9,11 +9,12 @@ mod failure;
 mod ids;
 mod phase;
 mod plan;
+mod sshd;
 mod state;
 
 pub use event::{
-    ControllerMode, DeliveryMiss, Effect, Event, EventKind, Gate, HostKeySeen, Mode, Outcome, RolledBackBy,
-    SkipReason, Verdict,
+    ControllerMode, DeliveryMiss, Effect, Event, EventKind, Evidence, Gate, HostKeySeen, Mode, Outcome,
+    Proof, RolledBackBy, SkipReason, Verdict,
 };
 pub use exit::ExitCode;
 pub use facts::{
@@ -26,4 +27,5 @@ pub use plan::{
     AtDeadline, Become, HostPlan, HostStep, LocalStep, LocalWhen, Message, OnFailure, Plan, PlaybookSource,
     Presence, RunStep, ShutdownHow, StepSpec, Target, TimeSource,
 };
+pub use sshd::{SshdMatch, SshdSetting, SshdStep, SshdUnset};
 pub use state::{HostState, RunState, StepRecord};

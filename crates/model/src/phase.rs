@@ -72,9 +72,12 @@ impl HostPhase {
         let next = match event {
             EventKind::HostConnected { .. } => self.connected().ok_or_else(illegal)?,
             EventKind::Found { finding, .. } if is_tombstone(finding) => self.ended(),
-            EventKind::HostSeen { .. } | EventKind::Found { .. } | EventKind::Delivered { .. } => {
-                self.clone()
-            }
+            EventKind::HostSeen { .. }
+            | EventKind::Found { .. }
+            | EventKind::Delivered { .. }
+            | EventKind::TrialStarted { .. }
+            | EventKind::Confirmed { .. }
+            | EventKind::RolledBack { .. } => self.clone(),
             EventKind::Refused { .. } => self.refused().ok_or_else(illegal)?,
             EventKind::HostLost { during, effect, .. } => self.lost(during.as_ref(), *effect),
             EventKind::StepStarted { step, .. } if self.may_start() => Self::Working { step: step.clone() },
@@ -102,6 +105,7 @@ impl HostPhase {
             | EventKind::LocalStarted { .. }
             | EventKind::LocalFinished { .. }
             | EventKind::Gated { .. }
+            | EventKind::BatchOpened { .. }
             | EventKind::CancelRequested { .. }
             | EventKind::RunFinished { .. }
             | EventKind::Unknown => self.clone(),

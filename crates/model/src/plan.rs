@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::{HostName, StepId, TextId};
+use crate::{HostName, SshdStep, StepId, TextId};
 
 /// A plan: compiled offline, reviewed, then run as it is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -100,6 +100,9 @@ pub struct Target {
     pub port: u16,
     /// Account to log in as.
     pub user: String,
+    /// Further accounts that must be able to log in after sshd's configuration was changed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub logins: Vec<String>,
     /// Private key files, in order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub identity_files: Vec<PathBuf>,
@@ -151,6 +154,8 @@ impl HostStep {
             StepSpec::Motd { at, .. } | StepSpec::Nologin { at, .. } => at.is_some(),
             StepSpec::Drain { .. } | StepSpec::Shutdown { .. } => true,
             StepSpec::Run(run) => run.at.is_some(),
+            // What reverts by itself has a keeper of its own.
+            StepSpec::SshdConfig(_) => false,
         }
     }
 }
@@ -208,6 +213,8 @@ pub enum StepSpec {
     },
     /// A script.
     Run(RunStep),
+    /// sshd's configuration, commit-confirmed.
+    SshdConfig(SshdStep),
 }
 
 /// One message of a broadcast.

@@ -99,7 +99,7 @@ pub(crate) fn texts(spec: &StepSpec) -> Vec<TextId> {
     match spec {
         StepSpec::Broadcast { messages } => messages.iter().map(|message| message.text).collect(),
         StepSpec::Motd { text, .. } | StepSpec::Nologin { text, .. } => vec![*text],
-        StepSpec::Drain { .. } => Vec::new(),
+        StepSpec::SshdConfig(_) | StepSpec::Drain { .. } => Vec::new(),
         StepSpec::Shutdown { cancelled, .. } => vec![*cancelled],
         StepSpec::Run(run) => [Some(run.script), run.unless].into_iter().flatten().collect(),
     }

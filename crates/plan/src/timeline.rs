@@ -161,6 +161,7 @@ fn lines(plan: &Plan, step: &HostStep) -> Vec<Line> {
             vec![line]
         }
         StepSpec::Run(run) => vec![command(plan, step.id.as_str(), run)],
+        StepSpec::SshdConfig(_) => vec![Line::new(None, "sshd's configuration")],
     }
 }
 

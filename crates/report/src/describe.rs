@@ -2,8 +2,9 @@
 
 use chrono::{DateTime, Utc};
 use pipedown_model::{
-    ControllerMode, Effect, Event, EventKind, ExitCode, Failure, Finding, FindingCode, HostName, HostPhase,
-    LocalWhen, Mode, Outcome, RolledBackBy, RunState, SessionClass, Severity, SkipReason, StepId, Verdict,
+    ControllerMode, Effect, Event, EventKind, Evidence, ExitCode, Failure, Finding, FindingCode, HostName,
+    HostPhase, LocalWhen, Mode, Outcome, Proof, RolledBackBy, RunState, SessionClass, Severity, SkipReason,
+    StepId, Verdict,
 };
 
 use crate::style::{Tone, count, ending};
@@ -49,6 +50,7 @@ pub(crate) fn describe(event: &Event, state: &RunState, style: &Style) -> Line {
     let (importance, tone, word, text) = of_run(event, state, style)
         .or_else(|| of_contact(event, state))
         .or_else(|| of_step(event))
+        .or_else(|| of_trial(event))
         .or_else(|| of_window(event, state, style))
         .unwrap_or((NOTABLE, Tone::Caution, "unknown", "an event that a later version wrote".into()));
     Line { importance, tone, host: event.kind.host().cloned(), word, text: printable(&text) }
@@ -79,6 +81,10 @@ fn of_run(event: &Event, state: &RunState, style: &Style) -> Option<Said> {
         EventKind::CancelRequested { by, reason, hosts } => {
             let scope = if hosts.is_empty() { "all hosts".to_owned() } else { style.fold(hosts) };
             (NOTABLE, Tone::Caution, "cancel", format!("of {scope}, asked for by {by}{}", because(reason)))
+        }
+        EventKind::BatchOpened { batch, of, hosts, budget } => {
+            let text = format!("{batch} of {of}: {}; {budget}", style.fold(hosts));
+            (NOTABLE, Tone::Plain, "batch", text)
         }
         EventKind::RunFinished { verdict } => {
             (DETAIL, Tone::Plain, "finished", verdict_word(*verdict).into())
@@ -149,14 +155,7 @@ fn of_step(event: &Event) -> Option<Said> {
             let tone = if missed.is_empty() { Tone::Good } else { Tone::Caution };
             (NOTABLE, tone, "told", text)
         }
-        EventKind::UndoStarted { by, .. } => {
-            let why = match by {
-                RolledBackBy::Operator => "the operator cancels",
-                RolledBackBy::FailedArm => "arming failed half-way",
-                RolledBackBy::RequireAll => "another host failed and all were required",
-            };
-            (DETAIL, Tone::Plain, "undo", why.into())
-        }
+        EventKind::UndoStarted { by, .. } => (DETAIL, Tone::Plain, "undo", taken_back_by(*by).into()),
         EventKind::UndoFinished { restored, .. } => {
             let text =
                 if restored.is_empty() { "read back: nothing is armed".into() } else { restored.join("; ") };
@@ -165,6 +164,48 @@ fn of_step(event: &Event) -> Option<Said> {
         EventKind::UndoFailed { error, .. } => (PROBLEM, Tone::Bad, "STILL ARMED", failed(error)),
         _ => return None,
     })
+}
+
+fn of_trial(event: &Event) -> Option<Said> {
+    Some(match &event.kind {
+        EventKind::TrialStarted { reverts_in_s, .. } => {
+            let text =
+                format!("new configuration stands; reverts in {reverts_in_s} s unless it is confirmed");
+            (DETAIL, Tone::Plain, "trial", text)
+        }
+        EventKind::Confirmed { proofs, .. } => {
+            let shown: Vec<String> = proofs.iter().map(proof).collect();
+            (NOTABLE, Tone::Good, "confirmed", shown.join("; "))
+        }
+        EventKind::RolledBack { by, error, serves, .. } => {
+            let serves =
+                if serves.is_empty() { String::new() } else { format!("; serves {}", serves.join(", ")) };
+            let text = format!("{}: {}{serves}", taken_back_by(*by), failed(error));
+            (PROBLEM, Tone::Bad, "rolled back", text)
+        }
+        _ => return None,
+    })
+}
+
+fn proof(proof: &Proof) -> String {
+    let how = match proof.evidence {
+        Evidence::Wire => "seen on the wire",
+        Evidence::Reload => "taken over by the daemon",
+        Evidence::Disk => "on disk",
+        Evidence::Unproven => "unproven",
+    };
+    let detail = if proof.detail.is_empty() { String::new() } else { format!(" ({})", proof.detail) };
+    format!("{} {how}{detail}", proof.what)
+}
+
+fn taken_back_by(by: RolledBackBy) -> &'static str {
+    match by {
+        RolledBackBy::Operator => "the operator cancels",
+        RolledBackBy::FailedArm => "arming failed half-way",
+        RolledBackBy::RequireAll => "another host failed and all were required",
+        RolledBackBy::FailedTrial => "the trial did not hold",
+        RolledBackBy::Deadman => "nobody confirmed in time",
+    }
 }
 
 fn of_window(event: &Event, state: &RunState, style: &Style) -> Option<Said> {

@@ -163,6 +163,7 @@ mod tests {
                 address: address.into(),
                 port,
                 user: "ops".into(),
+                logins: Vec::new(),
                 identity_files: Vec::new(),
                 known_hosts: Vec::new(),
                 r#become,

@@ -284,6 +284,7 @@ impl Draft {
             address: "127.0.0.1".into(),
             port: 22,
             user: "root".into(),
+            logins: Vec::new(),
             identity_files: Vec::new(),
             known_hosts: Vec::new(),
             r#become: Become::None,

@@ -245,7 +245,9 @@ impl Draft<'_> {
                 self.push(at.timestamp(), not_after.timestamp(), action);
             }
             StepSpec::Run(run) => self.add_run(step, run),
-            StepSpec::Motd { at: None, .. } | StepSpec::Nologin { at: None, .. } => {}
+            StepSpec::SshdConfig(_)
+            | StepSpec::Motd { at: None, .. }
+            | StepSpec::Nologin { at: None, .. } => {}
         }
     }
 

@@ -398,6 +398,7 @@ impl Draft {
 
     pub(crate) fn plan(mut self, user: &str) -> Plan {
         let target = Target {
+            logins: Vec::new(),
             address: "10.0.0.1".to_owned(),
             port: 22,
             user: user.to_owned(),

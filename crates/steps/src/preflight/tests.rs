@@ -63,6 +63,7 @@ fn plan() -> HostPlan {
     HostPlan {
         host: HostName::new("login01").unwrap(),
         target: Target {
+            logins: Vec::new(),
             address: "login01".to_owned(),
             port: 22,
             user: "ops".to_owned(),
