@@ -48,6 +48,10 @@ pub struct HostState {
     pub cancel_requested: bool,
     /// Whether a dry run found something that would change.
     pub would_change: bool,
+    /// Whether a new configuration stands there that is neither confirmed nor rolled back, as far as is known.
+    pub on_trial: bool,
+    /// What the host serves since a trial was rolled back, empty if that is not known; none if none was.
+    pub rolled_back: Option<Vec<String>>,
 }
 
 impl HostState {
@@ -63,6 +67,8 @@ impl HostState {
             ends_with: None,
             cancel_requested: false,
             would_change: false,
+            on_trial: false,
+            rolled_back: None,
         }
     }
 
@@ -83,6 +89,7 @@ impl HostState {
             HostPhase::Unreachable | HostPhase::StillArmed => class(ExitCode::Unreachable),
             // Not the host's fault: the journal could not be written, for example.
             HostPhase::Failed { .. } if class(ExitCode::Failed) == ExitCode::Internal => ExitCode::Internal,
+            HostPhase::Failed { effect: Effect::None } if self.rolled_back.is_some() => ExitCode::Stopped,
             HostPhase::Failed { .. }
             | HostPhase::Undoing
             | HostPhase::Working { .. }
@@ -306,7 +313,15 @@ impl HostState {
             | EventKind::HostLost { error, .. }
             | EventKind::NeverBack { error, .. }
             | EventKind::UndoFailed { error, .. } => self.error = Some(error.clone()),
+            EventKind::TrialStarted { .. } => self.on_trial = true,
+            EventKind::Confirmed { .. } | EventKind::UndoFinished { .. } => self.on_trial = false,
+            EventKind::RolledBack { error, serves, .. } => {
+                self.on_trial = false;
+                self.error = Some(error.clone());
+                self.rolled_back = Some(serves.clone());
+            }
             EventKind::StepStarted { step, attempt, .. } => {
+                self.rolled_back = None;
                 self.steps.insert(step.clone(), StepRecord::Started { attempt: *attempt });
             }
             EventKind::StepFinished { step, outcome, .. } => {

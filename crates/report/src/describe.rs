@@ -49,7 +49,7 @@ const PROBLEM: Importance = Importance::Problem;
 pub(crate) fn describe(event: &Event, state: &RunState, style: &Style) -> Line {
     let (importance, tone, word, text) = of_run(event, state, style)
         .or_else(|| of_contact(event, state))
-        .or_else(|| of_step(event))
+        .or_else(|| of_step(event, state))
         .or_else(|| of_trial(event))
         .or_else(|| of_window(event, state, style))
         .unwrap_or((NOTABLE, Tone::Caution, "unknown", "an event that a later version wrote".into()));
@@ -134,17 +134,19 @@ fn of_contact(event: &Event, state: &RunState) -> Option<Said> {
     })
 }
 
-fn of_step(event: &Event) -> Option<Said> {
+fn of_step(event: &Event, state: &RunState) -> Option<Said> {
     Some(match &event.kind {
         EventKind::StepStarted { step, attempt: 1, .. } => (DETAIL, Tone::Plain, "step", step.to_string()),
         EventKind::StepStarted { step, attempt, .. } => {
             (DETAIL, Tone::Plain, "step", format!("{step}, attempt {attempt}"))
         }
-        EventKind::StepFinished { step, outcome, .. } => {
+        EventKind::StepFinished { host, step, outcome } => {
             let (importance, tone, word, text) = finished("changed", step, outcome);
-            // The event that says `armed` follows and says more.
+            // The event that says `armed` follows and says more; the one that says `rolled back` came before.
             let arms = *step == StepId::arm() && matches!(outcome, Outcome::Changed { .. });
-            (if arms { DETAIL } else { importance }, tone, word, text)
+            let rolled_back = matches!(outcome, Outcome::Failed { .. })
+                && state.hosts.get(host).is_some_and(|h| h.rolled_back.is_some());
+            (if arms || rolled_back { DETAIL } else { importance }, tone, word, text)
         }
         EventKind::Delivered { ttys, missed, .. } => {
             let mut text = format!("{} got the message", count(*ttys as usize, "terminal", "terminals"));

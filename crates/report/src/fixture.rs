@@ -5,10 +5,10 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use pipedown_model::{
-    ControllerMode, DeliveryMiss, Effect, Event, EventKind, Failure, FailureClass, FileSeen, Finding,
-    FindingCode, Gate, HostFacts, HostKeySeen, HostName, Init, LocalWhen, LogindState, Mode, NextEntry,
-    Operator, Outcome, RolledBackBy, RunId, RunState, Session, SessionClass, Severity, ShutdownHow,
-    SkipReason, StepId, TextId, Verdict, WindowSeen,
+    ControllerMode, DeliveryMiss, Effect, Event, EventKind, Evidence, Failure, FailureClass, FileSeen,
+    Finding, FindingCode, Gate, HostFacts, HostKeySeen, HostName, Init, LocalWhen, LogindState, Mode,
+    NextEntry, Operator, Outcome, Proof, RolledBackBy, RunId, RunState, Session, SessionClass, Severity,
+    ShutdownHow, SkipReason, StepId, TextId, Verdict, WindowSeen,
 };
 
 use crate::{Reporter, Style};
@@ -51,14 +51,24 @@ pub(crate) struct Story {
 
 impl Story {
     pub(crate) fn begin(mode: Mode, hosts: &[&str]) -> Self {
+        Self::of(mode, "graceful-shutdown", "new power supply", Some(window()), hosts)
+    }
+
+    pub(crate) fn of(
+        mode: Mode,
+        playbook: &str,
+        reason: &str,
+        window: Option<DateTime<Utc>>,
+        hosts: &[&str],
+    ) -> Self {
         let now = at("2026-11-22T13:00:10Z");
         let kind = EventKind::PlanCompiled {
             plan: TextId::of(b"plan"),
             mode,
-            playbook: "graceful-shutdown".into(),
-            reason: "new power supply".into(),
+            playbook: playbook.into(),
+            reason: reason.into(),
             by: Operator::new("admin", "ctl"),
-            window: Some(window()),
+            window,
             supersedes: None,
             hosts: hosts.iter().map(|h| host(h)).collect(),
         };
@@ -393,9 +403,73 @@ pub(crate) fn followed() -> Story {
     story
 }
 
+/// A change of sshd's configuration in batches: confirmed, rolled back, reverted by the host itself, not known.
+pub(crate) fn trials() -> Story {
+    let names = ["web01", "web02", "web03", "web04", "web05", "web06"];
+    let mut story = Story::of(Mode::Apply, "keepalive-rollout", "idle sessions pile up", None, &names);
+    open(&mut story, 1, &names[..1], "budget 0 of 6 hosts, used 0");
+    try_out(&mut story, "web01");
+    confirm(&mut story, "web01");
+    open(&mut story, 2, &names[1..4], "budget 0 of 6 hosts, used 0");
+    for name in &names[1..4] {
+        try_out(&mut story, name);
+    }
+    let refused = Failure::new(FailureClass::Auth, "log in to web02 as deploy: the server refused every key")
+        .with_hint("look at AllowUsers there");
+    let old = ["ClientAliveInterval 0", "AllowUsers root deploy"].map(Into::into).to_vec();
+    roll_back(&mut story, "web02", RolledBackBy::FailedTrial, refused, old);
+    let late = Failure::new(FailureClass::Deadline, "confirm within 120 s: the link to web03 was lost");
+    roll_back(&mut story, "web03", RolledBackBy::Deadman, late, Vec::new());
+    let dropped = Failure::new(FailureClass::Dropped, "read from web04: connection reset")
+        .with_hint("the host reverts by itself at 14:02 CET");
+    story.lose("web04", Some(step("sshd")), Effect::Unknown, dropped);
+    let reason =
+        "batch 2 of 3: 3 hosts, 2 rolled back, 1 failed; budget 0 of 6 hosts, used 3; 2 hosts not begun";
+    story.push(EventKind::Gated { gate: Gate::FailureBudget, reason: reason.into() });
+    story.end();
+    story
+}
+
+fn open(story: &mut Story, batch: u32, hosts: &[&str], budget: &str) {
+    let hosts = hosts.iter().map(|h| host(h)).collect();
+    story.push(EventKind::BatchOpened { batch, of: 3, hosts, budget: budget.into() });
+}
+
+fn try_out(story: &mut Story, name: &str) {
+    story.connect(name);
+    story.push(EventKind::StepStarted { host: host(name), step: step("sshd"), attempt: 1 });
+    story.push(EventKind::TrialStarted { host: host(name), step: step("sshd"), reverts_in_s: 120 });
+}
+
+fn proof(what: &str, evidence: Evidence, detail: &str) -> Proof {
+    Proof { what: what.into(), evidence, detail: detail.into() }
+}
+
+fn confirm(story: &mut Story, name: &str) {
+    let proofs = vec![
+        proof("login as root", Evidence::Wire, ""),
+        proof("ClientAliveInterval 5", Evidence::Wire, "2 requests in 10 s"),
+        proof("2 sessions from before", Evidence::Unproven, "unchanged until they reconnect"),
+    ];
+    story.push(EventKind::Confirmed { host: host(name), step: step("sshd"), proofs });
+    let diff = vec!["/etc/ssh/sshd_config.d/00-pipedown.conf".into()];
+    let outcome = Outcome::Changed { diff };
+    story.push(EventKind::StepFinished { host: host(name), step: step("sshd"), outcome });
+    story.push(EventKind::HostDone { host: host(name) });
+}
+
+fn roll_back(story: &mut Story, name: &str, by: RolledBackBy, error: Failure, serves: Vec<String>) {
+    let (host, step) = (host(name), step("sshd"));
+    let told =
+        EventKind::RolledBack { host: host.clone(), step: step.clone(), by, error: error.clone(), serves };
+    story.push(told);
+    let outcome = Outcome::Failed { error, effect: Effect::None };
+    story.push(EventKind::StepFinished { host, step, outcome });
+}
+
 /// One event of every kind, for pages and tables that must know them all.
 pub(crate) fn every_kind() -> Vec<Event> {
-    let mut events: Vec<Event> = [mixed(), dry(), cancelled(), followed()]
+    let mut events: Vec<Event> = [mixed(), dry(), cancelled(), followed(), trials()]
         .into_iter()
         .flat_map(|story| story.told.into_iter().map(|(event, _)| event))
         .collect();

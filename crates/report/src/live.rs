@@ -210,6 +210,11 @@ impl Reporter for Live {
 /// What a busy host is doing; none for one at rest.
 fn doing(phase: &HostPhase, event: &Event, zone: chrono_tz::Tz) -> Option<String> {
     let text = match (phase, &event.kind) {
+        (HostPhase::Working { step }, EventKind::TrialStarted { reverts_in_s, .. }) => {
+            format!("{step}: on trial, reverts in {reverts_in_s} s unless confirmed")
+        }
+        (HostPhase::Working { step }, EventKind::Confirmed { .. }) => format!("{step}: confirmed"),
+        (HostPhase::Working { step }, EventKind::RolledBack { .. }) => format!("{step}: rolled back"),
         (HostPhase::Working { step }, _) => step.to_string(),
         (HostPhase::Undoing, EventKind::HostLost { .. }) => "taking back: link lost".into(),
         (HostPhase::Undoing, _) => "taking back".into(),
@@ -241,7 +246,7 @@ mod tests {
 
     use super::*;
     use crate::Verbosity;
-    use crate::fixture::{Story, followed, host, mixed, style};
+    use crate::fixture::{Story, followed, host, mixed, style, trials};
 
     fn live(rows: u16) -> (InMemoryTerm, Live) {
         let term = InMemoryTerm::new(rows, 100);
@@ -281,6 +286,17 @@ mod tests {
     fn a_followed_window_moves_from_going_to_settled() {
         let (term, mut live) = live(40);
         tell(&mut live, &followed());
+        insta::assert_snapshot!(term.contents());
+    }
+
+    #[test]
+    fn a_host_on_trial_says_until_when() {
+        let (term, mut live) = live(60);
+        let mut story = trials();
+        story.told.truncate(
+            story.told.iter().position(|(e, _)| matches!(e.kind, EventKind::RolledBack { .. })).unwrap(),
+        );
+        tell(&mut live, &story);
         insta::assert_snapshot!(term.contents());
     }
 

@@ -92,7 +92,7 @@ impl Layout {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fixture::{Page, Story, cancelled, dry, followed, mixed, style};
+    use crate::fixture::{Page, Story, cancelled, dry, followed, mixed, style, trials};
     use crate::{Colour, Verbosity};
 
     fn shown(story: &Story, style: Style) -> String {
@@ -130,6 +130,11 @@ mod tests {
     fn a_followed_window_shows_who_went_and_who_came_back() {
         let mut story = followed();
         insta::assert_snapshot!(shown(story.end(), style()));
+    }
+
+    #[test]
+    fn a_rollout_says_what_was_proven_and_what_rolled_back_hosts_serve() {
+        insta::assert_snapshot!(shown(&trials(), style()));
     }
 
     #[test]

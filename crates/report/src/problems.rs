@@ -118,6 +118,14 @@ fn of_host(host: &HostState, mode: Mode) -> Vec<Problem> {
     if standing == Standing::Refused && error_is_found(host) {
         return refusals(host).map(of_finding).collect();
     }
+    if standing == Standing::RolledBack {
+        return host
+            .error
+            .as_ref()
+            .map(|error| of_failure(standing, rolled_back(host, error), error))
+            .into_iter()
+            .collect();
+    }
     match (unknown(host), &host.error) {
         (None, None) => Vec::new(),
         (None, Some(error)) => vec![of_failure(standing, failed(error), error)],
@@ -145,6 +153,17 @@ fn of_failure(standing: Standing, text: String, error: &Failure) -> Problem {
     Problem { section, text, hint: error.hint.clone() }
 }
 
+/// The reason, then what the host serves now.
+fn rolled_back(host: &HostState, error: &Failure) -> String {
+    let serves = host.rolled_back.as_deref().unwrap_or_default();
+    let serves = if serves.is_empty() {
+        "not known: what it serves now".to_owned()
+    } else {
+        format!("serves now: {}", serves.join("\n            "))
+    };
+    format!("{}\n{serves}", failed(error))
+}
+
 fn unknown(host: &HostState) -> Option<String> {
     let what = match &host.phase {
         HostPhase::Working { step } => format!("whether {step} took effect"),
@@ -152,6 +171,9 @@ fn unknown(host: &HostState) -> Option<String> {
         HostPhase::Undoing => "whether it was taken back".into(),
         _ => return None,
     };
+    if host.on_trial {
+        return Some(format!("not known: {what}; the host reverts by itself unless it was confirmed"));
+    }
     let fires = if host.phase.may_still_fire() { "; the host may still go down" } else { "" };
     Some(format!("not known: {what}{fires}"))
 }

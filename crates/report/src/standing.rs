@@ -12,6 +12,7 @@ pub(crate) enum Standing {
     Unknown,
     Failed,
     NeverBack,
+    RolledBack,
     TakenBack,
     Unreachable,
     Refused,
@@ -33,6 +34,7 @@ impl Standing {
             HostPhase::StillArmed | HostPhase::Undoing => Self::still(host),
             HostPhase::Armed { .. } if host.cancel_requested => Self::still(host),
             HostPhase::Working { .. } | HostPhase::Failed { effect: Effect::Unknown } => Self::Unknown,
+            HostPhase::Failed { effect: Effect::None } if host.rolled_back.is_some() => Self::RolledBack,
             HostPhase::Failed { effect: Effect::None } => Self::Failed,
             HostPhase::TakenBack if host.cancel_requested => Self::Cancelled,
             HostPhase::TakenBack => Self::TakenBack,
@@ -71,6 +73,7 @@ impl Standing {
             Self::Unknown => "not known",
             Self::Failed => "failed",
             Self::NeverBack => "never back",
+            Self::RolledBack => "rolled back",
             Self::TakenBack => "taken back",
             Self::Unreachable => "unreachable",
             Self::Refused => "refused",
@@ -94,6 +97,7 @@ impl Standing {
             | Self::Unknown
             | Self::Failed
             | Self::NeverBack
+            | Self::RolledBack
             | Self::Unreachable => Tone::Bad,
             Self::TakenBack | Self::Refused | Self::Unfinished | Self::Untouched | Self::WouldChange => {
                 Tone::Caution

@@ -311,8 +311,8 @@ mod tests {
 
     #[test]
     fn every_host_is_counted_once() {
-        for story in [crate::fixture::mixed(), crate::fixture::dry(), crate::fixture::cancelled(), followed()]
-        {
+        use crate::fixture::{cancelled, dry, mixed, trials};
+        for story in [mixed(), dry(), cancelled(), followed(), trials()] {
             let text = summary(story.state(), story.now(), &style());
             let counted = text.lines().skip(1).take_while(|l| !l.is_empty());
             let numbers = counted.map(|l| l.trim().split(' ').next().unwrap().parse::<usize>().unwrap());
