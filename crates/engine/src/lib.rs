@@ -32,6 +32,6 @@ pub use dispatcher::{Clock, Dispatcher, Ended, Proposer};
 pub use error::EngineError;
 pub use journal::{Journal, MemoryJournal, Recorded, SqliteJournal};
 pub use opener::{Link, Opened, Opener};
-pub use options::{Options, UnknownSteps};
+pub use options::{Options, UnknownSteps, WireProof};
 pub use store::{RunLock, StateDir, StorageKind};
 pub use supersede::supersede;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use pipedown_model::{BatchSize, FailureBudget};
 use serde::{Deserialize, Serialize};
 
 /// What the operator chose for a run.
@@ -29,6 +30,34 @@ pub struct Options {
     pub unknown: UnknownSteps,
     /// The hosts as a folded set, for commands on the controller.
     pub host_set: String,
+    /// Accept that accounts which logged in lately lose their access to a host.
+    #[serde(default)]
+    pub narrows_access: bool,
+    /// Whether keepalives are waited for on the wire.
+    #[serde(default)]
+    pub wire_proof: WireProof,
+    /// Batches in place of the plan's; the plan's if empty.
+    #[serde(default)]
+    pub batches: Vec<BatchSize>,
+    /// Failures that are accepted, in place of the plan's; the plan's if none is set.
+    #[serde(default)]
+    pub max_failures: Option<FailureBudget>,
+}
+
+/// Whether settings that act on idle connections are proven on the wire.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WireProof {
+    /// Not tried: such settings are reported "unproven".
+    Off,
+    /// Tried where it takes no longer than this.
+    Within(Duration),
+}
+
+impl Default for WireProof {
+    fn default() -> Self {
+        Self::Within(Duration::from_secs(20))
+    }
 }
 
 /// What to do with a step that started, and of which it is not known whether it finished.

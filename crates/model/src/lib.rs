@@ -2,6 +2,7 @@
 //!
 //! The ground floor: data only. No I/O, no clock, no async.
 
+mod batch;
 mod event;
 mod exit;
 mod facts;
@@ -12,6 +13,7 @@ mod plan;
 mod sshd;
 mod state;
 
+pub use batch::{BatchSize, FailureBudget, InvalidBatch};
 pub use event::{
     ControllerMode, DeliveryMiss, Effect, Event, EventKind, Evidence, Gate, HostKeySeen, Mode, Outcome,
     Proof, RolledBackBy, SkipReason, Verdict,

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::{HostName, SshdStep, StepId, TextId};
+use crate::{BatchSize, FailureBudget, HostName, SshdStep, StepId, TextId};
 
 /// A plan: compiled offline, reviewed, then run as it is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,6 +27,12 @@ pub struct Plan {
     /// Commands on the controller.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub local: Vec<LocalStep>,
+    /// How the hosts are cut into batches, see [`BatchSize::cut`]; all at once if empty.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub batches: Vec<BatchSize>,
+    /// How many hosts may fail before no further one is begun; any number if none is set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_failures: Option<FailureBudget>,
     /// Every text and script, once.
     pub texts: BTreeMap<TextId, String>,
     /// The hosts, in inventory order.

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use pipedown_engine::WireProof;
+use pipedown_model::{BatchSize, FailureBudget};
 
 use crate::commands;
 
@@ -218,6 +220,34 @@ pub struct GateArgs {
     /// Include this machine itself, or a host that others are reached through
     #[arg(long)]
     pub include_controller: bool,
+}
+
+/// How a change of sshd's configuration goes from host to host.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Rolling out")]
+pub struct RolloutArgs {
+    /// Hosts in batches instead of the playbook's: 1,10%,rest; the last is repeated until none is left
+    #[arg(long, value_name = "SIZES", value_delimiter = ',')]
+    pub batch: Vec<BatchSize>,
+    /// How many hosts may fail, 0 or 5%, before no further one is begun, instead of the playbook's limit
+    #[arg(long, value_name = "N|N%")]
+    pub max_failures: Option<FailureBudget>,
+    /// Accept that accounts which logged in lately lose access
+    #[arg(long)]
+    pub narrows_access: bool,
+    /// Do not wait for keepalives on the wire; they are reported "unproven"
+    #[arg(long, conflicts_with = "wire_proof_limit")]
+    pub no_wire_proof: bool,
+    /// Wait for keepalives on the wire where that takes no longer than this
+    #[arg(long, value_name = "DURATION", default_value = "20s", value_parser = duration)]
+    pub wire_proof_limit: Duration,
+}
+
+impl RolloutArgs {
+    /// Whether keepalives are waited for, and for how long.
+    pub fn wire_proof(&self) -> WireProof {
+        if self.no_wire_proof { WireProof::Off } else { WireProof::Within(self.wire_proof_limit) }
+    }
 }
 
 /// Reads `90s`, `5m`, `1h30m`.

@@ -63,7 +63,10 @@ impl Targets {
     /// As [`of`](Self::of).
     pub fn plain(&self, host: &Host<'_>) -> Result<pipedown_model::Target, ConfigError> {
         let Target { address, port, user, .. } = self.of(&request_of_host(host))?;
-        Ok(pipedown_model::Target { address, port, user, ..host.target() })
+        let mut target = pipedown_model::Target { address, port, user, ..host.target() };
+        // Whoever logs in anyway is no further account.
+        target.logins.retain(|login| *login != target.user);
+        Ok(target)
     }
 }
 

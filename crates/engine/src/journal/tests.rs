@@ -24,6 +24,8 @@ fn plan() -> Plan {
         window: None,
         time: TimeSource { given: String::new(), zone: "Etc/UTC".into(), explicit: true },
         local: Vec::new(),
+        batches: Vec::new(),
+        max_failures: None,
         texts: BTreeMap::new(),
         hosts: Vec::new(),
     }

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, TimeDelta, Utc};
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use pipedown_engine::{Link, Opened, Opener, Options, UnknownSteps};
+use pipedown_engine::{Link, Opened, Opener, Options, UnknownSteps, WireProof};
 use pipedown_model::{
     Become, Failure, FailureClass, HostKeySeen, HostName, HostPlan, HostStep, Message, OnFailure, Plan,
     PlaybookSource, RunId, RunStep, ShutdownHow, StepId, StepSpec, Target, TextId, TimeSource,
@@ -212,6 +212,10 @@ pub fn options() -> Options {
         settle_timeout: Duration::from_secs(5),
         unknown: UnknownSteps::Ask,
         host_set: "h[1-2]".into(),
+        narrows_access: false,
+        wire_proof: WireProof::default(),
+        batches: Vec::new(),
+        max_failures: None,
     }
 }
 
@@ -309,6 +313,8 @@ impl Draft {
             window,
             time: TimeSource { given: "18:00".into(), zone: "Etc/UTC".into(), explicit: true },
             local: Vec::new(),
+            batches: Vec::new(),
+            max_failures: None,
             texts,
             hosts: fleet.names().iter().map(host).collect(),
         })

@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use clap::Args;
 use pipedown_engine::{
     EngineError, Journal, MemoryJournal, Options, Recorded, Request, RunLock, Setup, SqliteJournal,
-    UnknownSteps, Work, ask, ask_controller,
+    UnknownSteps, WireProof, Work, ask, ask_controller,
 };
 use pipedown_model::{Event, EventKind, ExitCode, HostFacts, HostName, HostPlan, Plan, RunId, RunState};
 use pipedown_report::Reporter;
@@ -155,6 +155,10 @@ fn options(plan: &Plan) -> Options {
         settle_timeout: Duration::ZERO,
         unknown: UnknownSteps::Ask,
         host_set: super::run::host_set(plan),
+        narrows_access: false,
+        wire_proof: WireProof::default(),
+        batches: Vec::new(),
+        max_failures: None,
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
-use pipedown_engine::{Options, UnknownSteps};
+use pipedown_engine::{Options, UnknownSteps, WireProof};
 use pipedown_model::{ExitCode, HostName, Plan};
 use pipedown_plan::{HostSet, Inputs, Inventory, Origin, Playbook, Source, WindowTime, ZoneChoice, compile};
 use pipedown_report::{Folding, StatusRow};
@@ -196,6 +196,10 @@ impl Story<'_> {
             settle_timeout: Duration::from_secs(60),
             unknown: UnknownSteps::Ask,
             host_set: host_set(plan),
+            narrows_access: false,
+            wire_proof: WireProof::default(),
+            batches: Vec::new(),
+            max_failures: None,
         }
     }
 

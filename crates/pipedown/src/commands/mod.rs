@@ -90,6 +90,8 @@ fn bare_plan(around: &Surroundings, inventory: &Inventory, hosts: &[HostName]) -
         window: None,
         time: TimeSource { given: String::new(), zone: around.zone.name().to_owned(), explicit: false },
         local: Vec::new(),
+        batches: Vec::new(),
+        max_failures: None,
         texts: BTreeMap::new(),
         hosts: hosts.collect::<Result<_, Stop>>()?,
     })

@@ -7,7 +7,7 @@ use clap::Args;
 use pipedown_engine::{Journal, MemoryJournal, Options, RunLock, Setup, SqliteJournal, UnknownSteps, Work};
 use pipedown_model::{ExitCode, HostName, Mode, Plan, RunId, RunState, StepSpec};
 
-use crate::cli::{GateArgs, PlaybookArgs, ReachArgs, TargetArgs, TimeArgs, duration};
+use crate::cli::{GateArgs, PlaybookArgs, ReachArgs, RolloutArgs, TargetArgs, TimeArgs, duration};
 use crate::reach::SshOpener;
 use crate::stop::Stop;
 use crate::surroundings::Surroundings;
@@ -37,6 +37,8 @@ pub struct RunArgs {
     time: TimeArgs,
     #[command(flatten)]
     gates: GateArgs,
+    #[command(flatten)]
+    rollout: RolloutArgs,
     #[command(flatten)]
     reach: ReachArgs,
 }
@@ -189,6 +191,10 @@ fn options(args: &RunArgs, plan: &Plan) -> Options {
         settle_timeout: args.settle_timeout,
         unknown: UnknownSteps::Ask,
         host_set: host_set(plan),
+        narrows_access: args.rollout.narrows_access,
+        wire_proof: args.rollout.wire_proof(),
+        batches: args.rollout.batch.clone(),
+        max_failures: args.rollout.max_failures,
     }
 }
 

@@ -89,6 +89,8 @@ pub fn compile(inputs: &Inputs<'_>) -> Result<Plan, InputError> {
         window,
         time: inputs.time.map_or(none, WindowTime::source),
         local,
+        batches: Vec::new(),
+        max_failures: None,
         texts: compiler.texts.into_map(),
         hosts,
     })

@@ -79,7 +79,7 @@ impl<'a> Host<'a> {
             address: self.find(|s| &s.address).map_or_else(|| self.name().as_str().to_owned(), Clone::clone),
             port: self.find(|s| &s.port).copied().unwrap_or(22),
             user: self.find(|s| &s.user).cloned().unwrap_or_else(|| "root".to_owned()),
-            logins: Vec::new(),
+            logins: self.find(|s| &s.logins).cloned().unwrap_or_default(),
             identity_files: files(|s| &s.identity_files),
             known_hosts: files(|s| &s.known_hosts),
             r#become: self.find(|s| &s.become_).copied().unwrap_or_default(),

@@ -19,6 +19,7 @@ pub(super) struct Settings {
     pub address: Option<String>,
     pub port: Option<u16>,
     pub user: Option<String>,
+    pub logins: Option<Vec<String>>,
     pub identity_files: Option<Vec<PathBuf>>,
     pub known_hosts: Option<Vec<PathBuf>>,
     pub become_: Option<Become>,
@@ -29,7 +30,8 @@ pub(super) struct Settings {
 }
 
 /// The keys of `[defaults]`; groups have `hosts` too, hosts `address`.
-const SETTINGS: [&str; 7] = ["port", "user", "identity_file", "known_hosts", "become", "zone", "vars"];
+const SETTINGS: [&str; 8] =
+    ["port", "user", "logins", "identity_file", "known_hosts", "become", "zone", "vars"];
 
 impl Inventory {
     /// Reads an inventory. Relative paths in it are meant from `folder`, `~` is `home`.
@@ -228,6 +230,7 @@ impl Reader<'_> {
             address: text("address")?,
             port: table.get("port").map(|item| item.port()).transpose()?,
             user: text("user")?,
+            logins: table.get("logins").map(|item| self.logins(&item)).transpose()?,
             identity_files: files("identity_file")?,
             known_hosts: files("known_hosts")?,
             become_: table.get("become").map(|item| self.become_(&item)).transpose()?,
@@ -246,6 +249,27 @@ impl Reader<'_> {
             );
         }
         Ok(text)
+    }
+
+    /// Accounts: what sshd -C takes apart (commas) or takes for a pattern is none.
+    fn logins(&self, item: &Item<'_>) -> Result<Vec<String>, InputError> {
+        let odd = |c: char| c.is_whitespace() || c.is_control() || ",*?!\"'".contains(c);
+        let mut logins: Vec<String> = Vec::new();
+        for Field { text, span, key } in item.strings()? {
+            if text.is_empty() || text.starts_with('-') || text.contains(odd) {
+                return Err(self
+                    .source
+                    .error(span, format!("`{key}` is not the name of an account"))
+                    .suggest(
+                        "each is one name, as the host's passwd has it: logins = [\"deploy\", \"ops\"]",
+                    ));
+            }
+            if logins.contains(&text) {
+                return Err(self.source.error(span, format!("`{}` names {text} twice", item.path)));
+            }
+            logins.push(text);
+        }
+        Ok(logins)
     }
 
     fn paths(&self, item: &Item<'_>) -> Result<Vec<PathBuf>, InputError> {

@@ -344,6 +344,8 @@ impl Draft {
             window: None,
             time: TimeSource { given: "18:00".to_owned(), zone: "Etc/UTC".to_owned(), explicit: false },
             local: Vec::new(),
+            batches: Vec::new(),
+            max_failures: None,
             texts: BTreeMap::new(),
             hosts: Vec::new(),
         };
