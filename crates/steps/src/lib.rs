@@ -18,6 +18,7 @@ mod reap;
 mod run;
 mod secret;
 mod shell;
+pub mod sshd;
 mod wire;
 
 #[cfg(test)]

@@ -1,0 +1,28 @@
+//! sshd's configuration on a host: what is seen of it, and how a change is tried, confirmed and put back.
+//!
+//! The host's part is in `fragments/sshd-*.sh`; `docs/SSHD.md` tells the whole procedure.
+//!
+//! | call | may | does |
+//! |---|---|---|
+//! | `sshd_look(&mut Looker, logins: &[String]) -> SshdSeen` | look | everything below, in one round trip |
+//! | `sshd_check(&mut Looker, &SshdSeen, &[SshdChange], &[SshdIdentity]) -> SshdChecked` | look | `sshd -t` and `sshd -T -C` of what would stand; nothing is written |
+//! | `sshd_stage(&mut Changer, &SshdSeen, &[SshdChange]) -> SshdStaged` | change | the candidate below `/var/lib/pipedown/sshd`, for `sshd -i -f` |
+//! | `sshd_unstage(&mut Changer, &SshdSeen)` | change | takes it away again |
+//! | `sshd_trial(&mut Changer, &SshdSeen, &SshdTrial) -> TrialReport` | change | lock, copies, dead-man, files, `sshd -t`, reload, listener |
+//! | `sshd_confirm(&mut Changer, &SshdSeen) -> ConfirmReport` | change | claims the trial: won or lost |
+//! | `sshd_rollback(&mut Changer, &SshdSeen, RollbackScope) -> RollbackReport` | change | puts back what stood |
+//! | `sshd_log(&mut Looker, &SshdSeen, from, to) -> Vec<String>` | look | sshd's own lines between two instants |
+//! | `sshd_bans(&mut Looker, addr) -> Vec<String>` | look | who has banned an address, in words |
+
+mod report;
+mod seen;
+
+pub use report::{
+    ConfirmReport, RollbackReport, RollbackScope, SshdChecked, SshdStaged, SshdTrial, TrialRefusal,
+    TrialReport,
+};
+pub use seen::{
+    OtherSshd, RecentLogin, SshdChange, SshdConfirmed, SshdConnection, SshdEffective, SshdFile, SshdIdentity,
+    SshdInclude, SshdListener, SshdOwner, SshdRolledBack, SshdSeen, SshdService, SshdState, SshdTrialPhase,
+    SshdTrialSeen, SshdVerdict,
+};
