@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use pipedown_model::{Event, EventKind, RunId, RunState, Verdict};
+use pipedown_model::{Event, EventKind, HostName, HostState, RunId, RunState, Verdict};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::writer::{self, Written};
@@ -30,6 +30,8 @@ enum What {
     Detach,
     /// The state as it is now.
     State(oneshot::Sender<Option<RunState>>),
+    /// One host as it is now.
+    Host(HostName, oneshot::Sender<Option<HostState>>),
     /// Answered once everything told so far is durable.
     Settle,
 }
@@ -70,6 +72,13 @@ impl Proposer {
     pub(crate) async fn state(&self) -> Option<RunState> {
         let (ask, answer) = oneshot::channel();
         let _ = self.0.send(Proposal { what: What::State(ask), durable: None }).await;
+        answer.await.ok().flatten()
+    }
+
+    /// One host of the run, with all that was told before.
+    pub(crate) async fn host(&self, host: &HostName) -> Option<HostState> {
+        let (ask, answer) = oneshot::channel();
+        let _ = self.0.send(Proposal { what: What::Host(host.clone(), ask), durable: None }).await;
         answer.await.ok().flatten()
     }
 
@@ -208,6 +217,10 @@ impl Dispatcher {
             }
             What::State(answer) => {
                 let _ = answer.send(self.state.clone());
+                return;
+            }
+            What::Host(host, answer) => {
+                let _ = answer.send(self.state.as_ref().and_then(|state| state.hosts.get(&host)).cloned());
                 return;
             }
             What::Settle => return self.settle(proposal.durable),

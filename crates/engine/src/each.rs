@@ -18,12 +18,28 @@ pub(crate) async fn each<T, F>(
     context: &Arc<Context>,
     hosts: &[usize],
     stop: &CancellationToken,
-    mut make: impl FnMut(usize) -> F,
+    make: impl FnMut(usize) -> F,
 ) -> BTreeMap<usize, T>
 where
     T: Send + 'static,
     F: Future<Output = T> + Send + 'static,
 {
+    each_while(context, hosts, stop, make, |_| true).await
+}
+
+/// As [`each`], and begins no more once `go_on` has said no to how a host ended; none stands for a defect of ours.
+pub(crate) async fn each_while<T, F>(
+    context: &Arc<Context>,
+    hosts: &[usize],
+    stop: &CancellationToken,
+    mut make: impl FnMut(usize) -> F,
+    mut go_on: impl FnMut(Option<&T>) -> bool,
+) -> BTreeMap<usize, T>
+where
+    T: Send + 'static,
+    F: Future<Output = T> + Send + 'static,
+{
+    let stop = stop.child_token();
     let places = Arc::new(Semaphore::new(context.options.parallel.into()));
     let mut working = JoinSet::new();
     let mut ends = BTreeMap::new();
@@ -32,9 +48,11 @@ where
         tokio::select! {
             biased;
             Some(ended) = working.join_next() => {
-                if let Ok(Some((index, end))) = ended {
-                    ends.insert(index, end);
+                let ended = ended.ok().flatten();
+                if !go_on(ended.as_ref().map(|(_, end)| end)) {
+                    stop.cancel();
                 }
+                ends.extend(ended);
             }
             Ok(place) = Arc::clone(&places).acquire_owned(), if next.peek().is_some() && !stop.is_cancelled() => {
                 // It may have been said while the place was waited for.

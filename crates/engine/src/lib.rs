@@ -6,6 +6,7 @@
 
 mod apply;
 mod ask;
+mod batches;
 mod call_off;
 mod conductor;
 mod context;

@@ -50,6 +50,8 @@ pub struct HostState {
     pub would_change: bool,
     /// Whether a new configuration stands there that is neither confirmed nor rolled back, as far as is known.
     pub on_trial: bool,
+    /// Whether a new configuration was confirmed there.
+    pub confirmed: bool,
     /// What the host serves since a trial was rolled back, empty if that is not known; none if none was.
     pub rolled_back: Option<Vec<String>>,
 }
@@ -68,6 +70,7 @@ impl HostState {
             cancel_requested: false,
             would_change: false,
             on_trial: false,
+            confirmed: false,
             rolled_back: None,
         }
     }
@@ -314,7 +317,11 @@ impl HostState {
             | EventKind::NeverBack { error, .. }
             | EventKind::UndoFailed { error, .. } => self.error = Some(error.clone()),
             EventKind::TrialStarted { .. } => self.on_trial = true,
-            EventKind::Confirmed { .. } | EventKind::UndoFinished { .. } => self.on_trial = false,
+            EventKind::Confirmed { .. } => {
+                self.on_trial = false;
+                self.confirmed = true;
+            }
+            EventKind::UndoFinished { .. } => self.on_trial = false,
             EventKind::RolledBack { error, serves, .. } => {
                 self.on_trial = false;
                 self.error = Some(error.clone());

@@ -13,4 +13,5 @@ mod kill_matrix;
 mod operator;
 mod process;
 mod record;
+mod rollout;
 mod socket;

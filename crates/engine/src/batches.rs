@@ -1,0 +1,326 @@
+//! Batches and the failure budget: which hosts get their turn when, and how many of them may fail.
+//!
+//! Arithmetic only; the conductor gives the turns.
+
+use std::collections::BTreeMap;
+
+use pipedown_model::{
+    BatchSize, Effect, ExitCode, FailureBudget, HostPhase, HostState, Outcome, Plan, StepRecord, StepSpec,
+};
+
+use crate::Options;
+
+/// How the hosts of a run are given their turns.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Rollout {
+    /// How many hosts each batch has, in the plan's order.
+    sizes: Vec<usize>,
+    budget: Option<FailureBudget>,
+    total: usize,
+}
+
+/// How a host's turn ended, as far as batches and budgets are concerned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Ending {
+    Confirmed,
+    Unchanged,
+    Armed,
+    Done,
+    RolledBack,
+    Refused,
+    Failed,
+    Unreachable,
+}
+
+/// What has become of the hosts so far.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Tally {
+    rollout: Rollout,
+    /// The batch that is open, from 0.
+    batch: usize,
+    /// How many hosts of it get their turn.
+    hosts: usize,
+    ends: BTreeMap<Ending, usize>,
+    /// Failures that count against the budget, of all batches.
+    used: usize,
+}
+
+impl Rollout {
+    /// The operator's batches and budget, else the plan's. What changes sshd's configuration stops at the first failure
+    /// unless somebody says otherwise.
+    pub(crate) fn new(plan: &Plan, options: &Options) -> Self {
+        let total = plan.hosts.len();
+        let sizes = if options.batches.is_empty() { &plan.batches } else { &options.batches };
+        let sshd = plan.hosts.iter().flat_map(|host| &host.steps);
+        let sshd = sshd.map(|step| &step.spec).any(|spec| matches!(spec, StepSpec::SshdConfig(_)));
+        let budget = options.max_failures.or(plan.max_failures).or(sshd.then_some(FailureBudget::Count(0)));
+        Self { sizes: BatchSize::cut(sizes, total), budget, total }
+    }
+
+    /// All hosts at once, whatever becomes of them: for looking only.
+    pub(crate) fn at_once(plan: &Plan) -> Self {
+        let total = plan.hosts.len();
+        Self { sizes: BatchSize::cut(&[], total), budget: None, total }
+    }
+
+    /// How many batches there are.
+    pub(crate) fn batches(&self) -> usize {
+        self.sizes.len()
+    }
+
+    /// The hosts of each batch that still have to have their turn; `todo` in the plan's order.
+    pub(crate) fn cut(&self, todo: &[usize]) -> Vec<Vec<usize>> {
+        let mut first = 0_usize;
+        let mut batches = Vec::with_capacity(self.sizes.len());
+        for size in &self.sizes {
+            let hosts = first..first.saturating_add(*size);
+            first = hosts.end;
+            batches.push(todo.iter().copied().filter(|index| hosts.contains(index)).collect());
+        }
+        batches
+    }
+}
+
+impl Ending {
+    /// How a host's turn ended; none for one that was interrupted between two steps.
+    pub(crate) fn of(host: &HostState) -> Option<Self> {
+        Some(match &host.phase {
+            HostPhase::Failed { effect: Effect::None } if host.rolled_back.is_some() => Self::RolledBack,
+            HostPhase::Refused => Self::Refused,
+            // A host that answered, and did not let us in or do anything, was reached.
+            HostPhase::Unreachable if host.exit_code() != ExitCode::Unreachable => Self::Failed,
+            HostPhase::Unreachable => Self::Unreachable,
+            HostPhase::Armed { .. } => Self::Armed,
+            HostPhase::Done if host.confirmed => Self::Confirmed,
+            HostPhase::Done if is_unchanged(host) => Self::Unchanged,
+            HostPhase::Done => Self::Done,
+            HostPhase::Waiting | HostPhase::Ready => return None,
+            HostPhase::GoingDown | HostPhase::Silent | HostPhase::Settled => Self::Done,
+            HostPhase::Failed { .. }
+            | HostPhase::Working { .. }
+            | HostPhase::Undoing
+            | HostPhase::TakenBack
+            | HostPhase::StillArmed
+            | HostPhase::NeverBack => Self::Failed,
+        })
+    }
+
+    /// Whether it counts against the budget. Later an unreachable host is a matter of its own; a canary that cannot be
+    /// reached proves nothing.
+    fn counts(self, batch: usize) -> bool {
+        match self {
+            Self::RolledBack | Self::Refused | Self::Failed => true,
+            Self::Unreachable => batch == 0,
+            Self::Confirmed | Self::Unchanged | Self::Armed | Self::Done => false,
+        }
+    }
+
+    fn word(self) -> &'static str {
+        match self {
+            Self::Confirmed => "confirmed",
+            Self::Unchanged => "unchanged",
+            Self::Armed => "armed",
+            Self::Done => "done",
+            Self::RolledBack => "rolled back",
+            Self::Refused => "refused",
+            Self::Failed => "failed",
+            Self::Unreachable => "unreachable",
+        }
+    }
+}
+
+fn is_unchanged(host: &HostState) -> bool {
+    let unchanged =
+        |record: &StepRecord| matches!(record, StepRecord::Finished { outcome: Outcome::Unchanged });
+    !host.steps.is_empty() && host.steps.values().all(unchanged)
+}
+
+impl Tally {
+    /// Begins with nothing used.
+    pub(crate) fn new(rollout: Rollout) -> Self {
+        Self { rollout, batch: 0, hosts: 0, ends: BTreeMap::new(), used: 0 }
+    }
+
+    /// Opens a batch, counted from 0, of so many hosts.
+    pub(crate) fn open(&mut self, batch: usize, hosts: usize) {
+        self.batch = batch;
+        self.hosts = hosts;
+        self.ends.clear();
+    }
+
+    /// Counts how a host ended; false once the budget is used up.
+    pub(crate) fn count(&mut self, ending: Ending) -> bool {
+        let entry = self.ends.entry(ending).or_default();
+        *entry = entry.saturating_add(1);
+        self.used = self.used.saturating_add(usize::from(ending.counts(self.batch)));
+        !self.is_over()
+    }
+
+    /// Whether more hosts have failed than may.
+    pub(crate) fn is_over(&self) -> bool {
+        self.rollout.budget.is_some_and(|budget| !budget.allows(self.used, self.rollout.total))
+    }
+
+    /// `budget 0 of 200 hosts, used 1`.
+    pub(crate) fn budget(&self) -> String {
+        match self.rollout.budget {
+            None => "no failure budget".to_owned(),
+            Some(budget) => {
+                let given = match budget {
+                    FailureBudget::Percent(percent) => format!(" ({percent}%)"),
+                    FailureBudget::Count(_) => String::new(),
+                };
+                let (total, used) = (self.rollout.total, self.used);
+                format!("budget {}{given} of {}, used {used}", budget.hosts(total), hosts(total))
+            }
+        }
+    }
+
+    /// `batch 2 of 3: 20 hosts, 19 confirmed, 1 rolled back; budget 0 of 200 hosts, used 1; 179 hosts not begun`.
+    /// `later`: how many hosts of later batches have not had their turn.
+    pub(crate) fn arithmetic(&self, later: usize) -> String {
+        let begun: usize = self.ends.values().sum();
+        let here = self.hosts.saturating_sub(begun);
+        let mut parts = vec![hosts(self.hosts)];
+        parts.extend(self.ends.iter().map(|(ending, count)| format!("{count} {}", ending.word())));
+        if here > 0 {
+            parts.push(format!("{here} not begun"));
+        }
+        let left = here.saturating_add(later);
+        let (number, of) = (self.batch.saturating_add(1), self.rollout.batches());
+        format!("batch {number} of {of}: {}; {}; {} not begun", parts.join(", "), self.budget(), hosts(left))
+    }
+}
+
+fn hosts(count: usize) -> String {
+    if count == 1 { "1 host".to_owned() } else { format!("{count} hosts") }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn rollout(sizes: &str, budget: Option<&str>, total: usize) -> Rollout {
+        let sizes: Vec<BatchSize> =
+            sizes.split(',').filter(|s| !s.is_empty()).map(|s| s.parse().unwrap()).collect();
+        Rollout {
+            sizes: BatchSize::cut(&sizes, total),
+            budget: budget.map(|text| text.parse().unwrap()),
+            total,
+        }
+    }
+
+    #[test]
+    fn the_first_host_over_budget_stops_and_the_arithmetic_says_so() {
+        let mut tally = Tally::new(rollout("1,10%,rest", Some("0"), 200));
+        tally.open(0, 1);
+        assert!(tally.count(Ending::Confirmed));
+        tally.open(1, 20);
+        assert_eq!(tally.budget(), "budget 0 of 200 hosts, used 0");
+        assert!((0..18).all(|_| tally.count(Ending::Confirmed)));
+        assert!(!tally.count(Ending::RolledBack));
+        // One more was at work and finishes.
+        assert!(!tally.count(Ending::Confirmed));
+        assert_eq!(
+            tally.arithmetic(179),
+            "batch 2 of 3: 20 hosts, 19 confirmed, 1 rolled back; budget 0 of 200 hosts, used 1; 179 hosts not begun"
+        );
+    }
+
+    #[test]
+    fn hosts_of_the_batch_that_were_not_begun_are_told() {
+        let mut tally = Tally::new(rollout("1,10%,rest", Some("1%"), 200));
+        tally.open(1, 20);
+        assert!(tally.count(Ending::Refused) && tally.count(Ending::Failed));
+        assert!(!tally.count(Ending::Failed));
+        assert_eq!(
+            tally.arithmetic(179),
+            "batch 2 of 3: 20 hosts, 1 refused, 2 failed, 17 not begun; budget 2 (1%) of 200 hosts, used 3; 196 hosts not \
+             begun"
+        );
+    }
+
+    #[test]
+    fn an_unreachable_host_counts_in_the_first_batch_only() {
+        let mut tally = Tally::new(rollout("1,rest", Some("0"), 10));
+        tally.open(1, 9);
+        assert!(tally.count(Ending::Unreachable));
+        tally.open(0, 1);
+        assert!(!tally.count(Ending::Unreachable));
+    }
+
+    #[test]
+    fn without_a_budget_nothing_stops() {
+        let mut tally = Tally::new(rollout("", None, 3));
+        tally.open(0, 3);
+        assert!((0..3).all(|_| tally.count(Ending::Failed)));
+        assert_eq!(tally.budget(), "no failure budget");
+    }
+
+    fn sizes() -> impl Strategy<Value = Vec<BatchSize>> {
+        let size = prop_oneof![
+            (1_u32..40).prop_map(BatchSize::Count),
+            (1_u8..=100).prop_map(BatchSize::Percent),
+            Just(BatchSize::Rest)
+        ];
+        prop::collection::vec(size, 0..5)
+    }
+
+    fn ending() -> impl Strategy<Value = Ending> {
+        prop::sample::select(vec![
+            Ending::Confirmed,
+            Ending::Unchanged,
+            Ending::Armed,
+            Ending::Done,
+            Ending::RolledBack,
+            Ending::Refused,
+            Ending::Failed,
+            Ending::Unreachable,
+        ])
+    }
+
+    proptest! {
+        #[test]
+        fn every_host_that_is_left_has_its_turn_once_and_in_order(
+            sizes in sizes(), total in 0_usize..300, skip in 1_usize..7,
+        ) {
+            let rollout = Rollout { sizes: BatchSize::cut(&sizes, total), budget: None, total };
+            let todo: Vec<usize> = (0..total).filter(|index| index % skip == 0).collect();
+            let batches = rollout.cut(&todo);
+            prop_assert_eq!(batches.len(), rollout.batches());
+            prop_assert_eq!(batches.concat(), todo);
+        }
+
+        #[test]
+        fn it_stops_exactly_when_more_have_failed_than_may(
+            allowed in 0_u32..6, ends in prop::collection::vec((0_usize..3, ending()), 0..40),
+        ) {
+            let budget = Some(FailureBudget::Count(allowed));
+            let mut tally = Tally::new(Rollout { sizes: vec![14, 13, 13], budget, total: 40 });
+            let mut failed = 0;
+            for (batch, ending) in ends {
+                tally.open(batch, 13);
+                let bad = matches!(ending, Ending::RolledBack | Ending::Refused | Ending::Failed);
+                failed += u32::from(bad || (ending == Ending::Unreachable && batch == 0));
+                prop_assert_eq!(tally.count(ending), failed <= allowed);
+            }
+        }
+
+        #[test]
+        fn the_arithmetic_adds_up(ends in prop::collection::vec(ending(), 0..20), more in 0_usize..20, later in 0_usize..50) {
+            let mut tally = Tally::new(rollout("1,rest", Some("50%"), 100));
+            let size = ends.len() + more;
+            tally.open(1, size);
+            ends.iter().for_each(|ending| { tally.count(*ending); });
+            let text = tally.arithmetic(later);
+            let (batch, rest) = text.split_once(": ").unwrap().1.split_once("; ").unwrap();
+            let number = |part: &str| part.trim().split(' ').next().unwrap().parse::<usize>().unwrap();
+            let mut parts = batch.split(',').map(number);
+            prop_assert_eq!(parts.next().unwrap(), size);
+            prop_assert_eq!(parts.sum::<usize>(), size);
+            prop_assert_eq!(number(rest.rsplit("; ").next().unwrap()), more + later);
+        }
+    }
+}
