@@ -52,6 +52,8 @@ pub enum LinkEnd {
     },
     /// The ProxyCommand ended: its status, and its last words.
     Command(String),
+    /// The command that carries the connection ended: how, and its last words.
+    Carrier(String),
     /// Something else.
     Failed(String),
 }
@@ -101,6 +103,7 @@ impl fmt::Display for LinkEnd {
             }
             Self::Bastion { hop, end } => write!(f, "the link to bastion {hop} is gone: {end}"),
             Self::Command(words) => write!(f, "the ProxyCommand ended: {words}"),
+            Self::Carrier(words) => write!(f, "the command that carries the connection ended: {words}"),
             Self::Failed(reason) => f.write_str(reason),
         }
     }
@@ -272,7 +275,7 @@ impl Connection {
     pub fn local_addr(&self) -> Option<SocketAddr> {
         match self.via {
             Via::Tcp { local, .. } => Some(local),
-            Via::Command | Via::Bastion(_) => None,
+            Via::Command | Via::Bastion(_) | Via::Channel => None,
         }
     }
 
@@ -280,7 +283,7 @@ impl Connection {
     pub fn peer_addr(&self) -> Option<SocketAddr> {
         match self.via {
             Via::Tcp { peer, .. } => Some(peer),
-            Via::Command | Via::Bastion(_) => None,
+            Via::Command | Via::Bastion(_) | Via::Channel => None,
         }
     }
 

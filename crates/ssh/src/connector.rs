@@ -1,5 +1,6 @@
 //! Connecting: every phase with a deadline, every failure with a class, nothing left behind.
 
+mod carried;
 mod learn;
 mod trust;
 
@@ -24,7 +25,6 @@ use crate::connection::{Connection, LinkEnd};
 use crate::dial::{dial, timed_out};
 use crate::error::{ConnectError, Phase};
 use crate::key_ring::{Identities, KeyRing};
-use crate::known_hosts::KnownHost;
 use crate::options::Route;
 use crate::route::{Bastions, Doors, Refusals, Turn, Via, hop_of, pause, start_command};
 use crate::secrets::Secrets;
@@ -193,19 +193,35 @@ impl Connector {
         purpose: Purpose,
     ) -> Result<Connection, ConnectError> {
         let identities = self.0.keys.identities(target, &self.0.settings).await;
-        let (mut session, via, turn) = match self.greet(target, seen, purpose).await {
+        let (session, via, turn) = match self.greet(target, seen, purpose).await {
             Ok(greeted) => greeted,
             Err(error) => return Err(self.look_again(target, error).await),
         };
+        let connection = self.log_in(target, session, via, identities, seen).await?;
+        drop(turn);
+        if purpose == Purpose::Commands {
+            self.learn(target, &connection).await;
+        }
+        Ok(connection)
+    }
+
+    /// What follows the key exchange.
+    async fn log_in(
+        &self,
+        target: &Target,
+        mut session: Session,
+        via: Via,
+        identities: Identities,
+        seen: &Timeline,
+    ) -> Result<Connection, ConnectError> {
         let host_key = self.accept(target, session.accepted.get()).await?;
         seen.keyed();
         let identity = self.authenticate(target, &mut session, identities).await?;
-        drop(turn);
         seen.logged_in();
         session.kill.trust();
         let settings = &self.0.settings;
         let banner = session.banner();
-        let connection = Connection {
+        Ok(Connection {
             host: target.name.clone(),
             user: target.user.clone(),
             session: Arc::new(session.handle),
@@ -221,11 +237,7 @@ impl Connector {
             open_limit: settings.deadlines.open,
             close_limit: settings.deadlines.close,
             unread_limit: settings.unread_limit,
-        };
-        if purpose == Purpose::Commands {
-            self.learn(target, &connection).await;
-        }
-        Ok(connection)
+        })
     }
 
     /// Gets as far as an accepted host key. A server that drops us because too many are at its door is tried again.
@@ -301,7 +313,7 @@ impl Connector {
     ) -> Result<Session, ConnectError> {
         let deadlines = &self.0.settings.deadlines;
         let banner_limit = banner_limit(target, deadlines);
-        let config = self.config(target, &trust.known, purpose).map_err(|none| none.error(target))?;
+        let config = self.config(target, &trust, purpose).map_err(|none| none.error(target))?;
         let (stream, kill) = KillableStream::new(wire, seen.clone());
         let (sender, ended) = watch::channel(None);
         let accepted = Arc::new(OnceLock::new());
@@ -381,9 +393,9 @@ impl Connector {
         }
     }
 
-    fn config(&self, target: &Target, known: &KnownHost, purpose: Purpose) -> Result<Config, NoneKnown> {
+    fn config(&self, target: &Target, trust: &Trust, purpose: Purpose) -> Result<Config, NoneKnown> {
         let settings = &self.0.settings;
-        let preferred = preferred(&target.algorithms, &known.types(), known.has_authority())?;
+        let preferred = preferred(&target.algorithms, &trust.types(), trust.known.has_authority())?;
         let keepalive = target.link.keepalive.unwrap_or(settings.keepalive);
         let keepalive_max = target.link.keepalive_max.unwrap_or(settings.keepalive_max);
         let (keepalive_interval, inactivity_timeout) =

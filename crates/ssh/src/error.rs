@@ -207,6 +207,14 @@ pub enum ConnectError {
         /// Why not.
         problem: TunnelProblem,
     },
+    /// A connection inside another one failed; standard error of the command that carries it tells more.
+    #[error("{source}; the command that carries the connection says \"{}\"", stderr.replace('\n', "; "))]
+    Carried {
+        /// What happened.
+        source: Box<ConnectError>,
+        /// The command's last words, line by line.
+        stderr: String,
+    },
     /// The ProxyCommand could not be started.
     #[error("connect to {host}: start the ProxyCommand by {shell}: {}", io_text(source))]
     Command {
@@ -237,6 +245,7 @@ impl ConnectError {
             | Self::Bastion { host, .. }
             | Self::Tunnel { host, .. }
             | Self::Command { host, .. } => host,
+            Self::Carried { source, .. } => source.host(),
         }
     }
 
@@ -273,6 +282,7 @@ impl ConnectError {
                 }
             },
             Self::Command { .. } => FailureClass::Unreachable,
+            Self::Carried { source, .. } => source.class(),
         }
     }
 
@@ -291,6 +301,7 @@ impl ConnectError {
             | Self::HostKey { .. } => Phase::KeyExchange,
             Self::AuthDenied { .. } => Phase::Auth,
             Self::TimedOut { phase, .. } | Self::Dropped { phase, .. } => *phase,
+            Self::Carried { source, .. } => source.phase(),
         }
     }
 
@@ -298,8 +309,14 @@ impl ConnectError {
     pub fn host_key(&self) -> Option<&HostKeyRefusal> {
         match self {
             Self::HostKey { refusal, .. } => Some(refusal),
+            Self::Carried { source, .. } => source.host_key(),
             _ => None,
         }
+    }
+
+    /// The same with what the command that carries the connection has said, if anything.
+    pub(crate) fn carried(self, stderr: String) -> Self {
+        if stderr.is_empty() { self } else { Self::Carried { source: Box::new(self), stderr } }
     }
 
     /// Whether the server closed before it had said a word: sshd does so at random when many are at its door.

@@ -30,6 +30,7 @@
 mod algorithms;
 mod announced;
 mod auth;
+mod carrier;
 mod client;
 mod config;
 mod connection;
@@ -61,6 +62,7 @@ mod tests;
 
 pub use algorithms::AlgorithmList;
 pub use announced::{KeyUpdate, Update, UpdateObjection, update_known_hosts};
+pub use carrier::Carrier;
 pub use config::{
     ConfigError, ConfigSource, EffectiveSetting, Local, Origin, Place as ConfigPlace, Request, SshConfig,
 };

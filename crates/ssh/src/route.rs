@@ -30,4 +30,6 @@ pub enum Via {
     Command,
     /// A tunnel through this bastion, the last one of the way (`ProxyJump`).
     Bastion(String),
+    /// A command on another connection to the same host ([`Carrier`](crate::Carrier)).
+    Channel,
 }

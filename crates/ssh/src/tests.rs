@@ -2,6 +2,7 @@
 
 mod announced;
 mod bastion;
+mod carried;
 mod certificates;
 mod command;
 mod dns_trust;

@@ -12,6 +12,8 @@ use crate::options::{DnsTrust, UnknownHost};
 #[derive(Debug, Clone)]
 pub(crate) struct Trust {
     pub(crate) known: KnownHost,
+    /// A key that the host has proven to hold on another connection: it is as good as one that is known.
+    pub(crate) proven: Option<HostKey>,
     /// Asked once the key is known, if its answer depends on the key.
     pub(crate) command: Option<KnownHostsCommand>,
     pub(crate) revoked: Arc<RevokedKeys>,
@@ -36,6 +38,9 @@ impl Trust {
     pub(crate) async fn judge(&self, offered: &HostKey) -> Result<Accepted, HostKeyRefusal> {
         if let Some(problem) = self.revoked.objection(offered) {
             return Err(self.known.refusal(offered, problem));
+        }
+        if self.proven.as_ref().is_some_and(|proven| *proven == offered.plain()) {
+            return Ok(Accepted { key: offered.plain(), is_new: false });
         }
         let verdict = match &self.command {
             None => self.known.judge(offered, self.seconds()),
@@ -65,6 +70,20 @@ impl Trust {
                 }
             }
         }
+    }
+
+    /// The key types to ask for first.
+    pub(crate) fn types(&self) -> Vec<&str> {
+        let proven = self.proven.iter().map(HostKey::algorithm);
+        let mut types: Vec<&str> = proven.chain(self.known.types()).collect();
+        let mut seen = Vec::new();
+        types.retain(|name| {
+            !seen.contains(name) && {
+                seen.push(*name);
+                true
+            }
+        });
+        types
     }
 
     fn seconds(&self) -> u64 {

@@ -55,6 +55,7 @@ impl Connector {
         }
         Trust {
             known,
+            proven: None,
             command: command.filter(KnownHostsCommand::depends_on_key),
             revoked: self.revoked(target).await,
             unknown: target.trust.unknown,

@@ -39,6 +39,7 @@ impl ConnectError {
                 format!("every host behind {hop} waits for this: {}", source.hint())
             }
             Self::Tunnel { hop, problem, .. } => tunnel_hint(hop, problem),
+            Self::Carried { source, .. } => source.hint(),
             Self::Command { .. } => "check $SHELL and the ProxyCommand in ssh_config".to_owned(),
         }
     }
@@ -128,6 +129,9 @@ fn dropped_hint(phase: Phase, end: &LinkEnd) -> String {
             "run the ProxyCommand by hand: `ssh -G HOST` shows it; it is to print the host's version line, and \
              cannot ask for anything here"
                 .to_owned()
+        }
+        (LinkEnd::Carrier(_), _) => {
+            "run the command by hand on the host: it is to speak SSH on its standard output".to_owned()
         }
         (_, Phase::Auth) => {
             "the server ended the login: its log tells why (MaxAuthTries, PAM, nologin)".to_owned()
