@@ -27,6 +27,7 @@ mod hostkeys_trust;
 mod interrupt;
 mod many;
 mod offline;
+mod openssh_fleet;
 mod output;
 mod ownership;
 mod require_all;

@@ -2,12 +2,14 @@
 
 mod controller;
 pub mod name_server;
+mod openssh;
 mod people;
 mod place;
 mod shown;
 mod traced;
 
 pub use controller::{Controller, Said};
+pub use openssh::OpenSsh;
 pub use people::Person;
 pub use place::{Place, release, tree};
 pub(crate) use shown::assert_shown;
