@@ -29,5 +29,9 @@ pub use plan::{
     AtDeadline, Become, HostPlan, HostStep, LocalStep, LocalWhen, Message, OnFailure, Plan, PlaybookSource,
     Presence, RunStep, ShutdownHow, StepSpec, Target, TimeSource,
 };
-pub use sshd::{SshdMatch, SshdSetting, SshdStep, SshdUnset};
+pub use sshd::{
+    SshdKeyword, SshdMatch, SshdNarrows, SshdNetwork, SshdNetworkError, SshdSetting, SshdStep, SshdUnset,
+    SshdValue, SshdVersion, nearest_sshd_keyword, sshd_keyword, sshd_keywords, sshd_notes, sshd_seconds,
+    sshd_words,
+};
 pub use state::{HostState, RunState, StepRecord};
