@@ -14,9 +14,19 @@
 //! | `sshd_log(&mut Looker, &SshdSeen, from, to) -> Vec<String>` | look | sshd's own lines between two instants |
 //! | `sshd_bans(&mut Looker, addr) -> Vec<String>` | look | who has banned an address, in words |
 
+mod candidate_text;
+mod check;
+mod confirm;
+mod log;
+mod look;
 mod report;
 mod seen;
+mod trial;
 
+pub use check::{sshd_check, sshd_stage, sshd_unstage};
+pub use confirm::{sshd_confirm, sshd_rollback};
+pub use log::{sshd_bans, sshd_log};
+pub use look::sshd_look;
 pub use report::{
     ConfirmReport, RollbackReport, RollbackScope, SshdChecked, SshdStaged, SshdTrial, TrialRefusal,
     TrialReport,
@@ -26,3 +36,4 @@ pub use seen::{
     SshdInclude, SshdListener, SshdOwner, SshdRolledBack, SshdSeen, SshdService, SshdState, SshdTrialPhase,
     SshdTrialSeen, SshdVerdict,
 };
+pub use trial::sshd_trial;

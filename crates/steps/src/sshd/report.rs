@@ -127,9 +127,11 @@ pub enum RollbackReport {
     Confirmed,
     /// There is nothing to go back to.
     Nothing,
-    /// Somebody has changed files since: `path` names the first.
-    Changed {
-        /// Which file.
-        path: String,
+    /// Another run's trial waits there.
+    Busy {
+        /// Whose.
+        owner: Option<SshdOwner>,
+        /// In words: `trial`, `lock of process 4711`.
+        what: String,
     },
 }

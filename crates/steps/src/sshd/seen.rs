@@ -44,6 +44,8 @@ pub struct SshdSeen {
     pub survives_reboot: bool,
     /// The host's clock when it was looked at.
     pub now: DateTime<Utc>,
+    /// What the host's own part has to know of the service, as the host said it.
+    pub service_file: String,
 }
 
 /// How an sshd is served.

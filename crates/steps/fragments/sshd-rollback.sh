@@ -1,0 +1,84 @@
+# Puts back what stood: INSTANCE trial|confirmed|timed RUN OPERATOR REASON. Prints lines `done WHAT`, then
+# `result rolled-back TO`, `result already`, `result confirmed` or `result nothing`.
+
+find_home "$1"
+scope=$2 wanted=$3 by=$4 because=$5 booting=''
+
+finish() {
+	[ ! -r "$home/last" ] || { IFS= read -r line <"$home/last" && printf 'last %s\n' "$line"; }
+	printf 'result %s\n' "$1"
+	exit 0
+}
+
+# Does it, and says what was done.
+back() {
+	back=$(roll_back "$1" "$by" "$because")
+	ended=$?
+	[ -z "$back" ] || printf '%s\n' "$back" | sed 's/^/done /'
+	[ "$ended" = 0 ] || fail "put everything back: $(printf '%s\n' "$back" | tail -n 1)"
+	finish "rolled-back before $run_back"
+}
+
+take_back_trial() {
+	if [ ! -d "$trial" ]; then
+		read_change "$confirmed" && [ "$owner_run" = "$wanted" ] && finish confirmed
+		[ -r "$home/last" ] && read -r line _ <"$home/last" && [ "$line" = "$wanted" ] && finish already
+		finish nothing
+	fi
+	read_change "$trial" || owner_run=$wanted
+	run_back=$owner_run
+	[ "$owner_run" = "$wanted" ] || refuse "busy $owner_run $owner_since $owner_operator trial"
+	if mv "$trial/armed" "$trial/claimed.rollback" 2>/dev/null || [ ! -e "$trial/claimed.confirm" ]; then
+		back "$trial"
+	fi
+	settle
+	finish confirmed
+}
+
+# Files that were edited since the last confirmed change become what that has made of them; if none was, it is undone.
+take_back_confirmed() {
+	if [ -e "$trial/armed" ]; then
+		read_change "$trial"
+		refuse "busy ${owner_run:--} $owner_since $owner_operator trial"
+	fi
+	read_change "$confirmed" || finish nothing
+	run_back=$owner_run
+	while read -r _ new _ path; do
+		find_hash "$R$path"
+		[ "$hash" = "$new" ] || drifted=yes
+	done <"$confirmed/plan"
+	if [ -n "${drifted-}" ]; then
+		read_service "$confirmed/service"
+		run=$owner_run operator=$by reason=$because
+		put_files "$confirmed" after | sed 's/^/done /'
+		serve | sed 's/^/done /'
+		renew_proven
+		record warning "sshd's configuration was put back to what run $owner_run had confirmed"
+		clear_beside "$confirmed"
+		finish "rolled-back confirmed $owner_run"
+	fi
+	mv "$confirmed/timed" "$confirmed/claimed.rollback" 2>/dev/null ||
+		mv "$confirmed/moved" "$confirmed/claimed.rollback" 2>/dev/null
+	back "$confirmed"
+}
+
+take_back_timed() {
+	if [ ! -e "$confirmed/timed" ]; then
+		[ -r "$home/last" ] && read -r line _ <"$home/last" && [ "$line" = "$wanted" ] && finish already
+		finish nothing
+	fi
+	read_change "$confirmed"
+	run_back=$owner_run
+	mv "$confirmed/timed" "$confirmed/claimed.rollback" 2>/dev/null
+	back "$confirmed"
+}
+
+[ "$(id -u)" = 0 ] || [ -n "$R" ] || refuse not-root
+[ -d "$home" ] || finish nothing
+lock_home rollback 20
+trap leave_home EXIT
+trap 'exit 1' TERM INT
+if [ "$scope" != trial ] || [ ! -e "$trial/claimed.rollback" ]; then
+	finish_claimed "$by" >/dev/null
+fi
+"take_back_$scope"
