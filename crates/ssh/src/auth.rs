@@ -17,7 +17,7 @@ use tokio::time::sleep;
 use crate::algorithms::AlgorithmList;
 use crate::auth::signer::{AgentSigner, KeySigner, Unsigned};
 use crate::client::Client;
-use crate::identity::{Hand, Identity, Offer};
+use crate::identity::{Hand, Identity, Offer, ProvenIdentity};
 use crate::key_ring::{KeyRing, offered_as};
 use crate::secrets::{SecretText, ServerPrompt, ServerQuestions};
 use crate::stream::KillSwitch;
@@ -34,8 +34,8 @@ const VERDICT: Duration = Duration::from_secs(5);
 
 /// How an attempt to log in ended.
 pub(crate) enum Login {
-    /// Logged in, with these.
-    In(String),
+    /// Logged in, with these; the identity if it was enough.
+    In(String, Option<ProvenIdentity>),
     /// Refused.
     Denied(Denial),
     /// The link is gone; the watcher of the link knows how.
@@ -99,6 +99,8 @@ pub(crate) struct Applicant<'a> {
     interactive_tries: u32,
     password_tries: u32,
     sofar: Denial,
+    /// The identity that was accepted last.
+    proven: Option<ProvenIdentity>,
 }
 
 impl<'a> Applicant<'a> {
@@ -122,6 +124,7 @@ impl<'a> Applicant<'a> {
             interactive_tries: 0,
             password_tries: 0,
             sofar: Denial::default(),
+            proven: None,
         }
     }
 
@@ -141,7 +144,10 @@ impl<'a> Applicant<'a> {
                 Method::Password => self.password().await,
             };
             match next {
-                Next::In => return Login::In(self.sofar.accepted.join(" and ")),
+                Next::In => {
+                    let proven = self.proven.filter(|_| self.sofar.accepted.len() == 1);
+                    return Login::In(self.sofar.accepted.join(" and "), proven);
+                }
                 Next::Another => {}
                 Next::Stop => break,
                 Next::Gone => return Login::Gone(self.sofar),
@@ -187,6 +193,7 @@ impl<'a> Applicant<'a> {
         let refused = remark.map_or_else(|| name.clone(), |remark| format!("{name} ({remark})"));
         let next = self.judge_as(name, refused, result);
         if self.sofar.accepted.len() > before {
+            self.proven = Some(ProvenIdentity(identity.clone()));
             self.keys.welcomed(&self.target.user, identity);
         }
         next
@@ -381,6 +388,7 @@ fn order(target: &Target, may_ask: bool) -> Vec<Method> {
     };
     let named = |name: &String| Method::USUAL.into_iter().find(|method| method.name() == name);
     let order = match &login.methods {
+        _ if login.only_identity.is_some() => vec![Method::PublicKey],
         Some(names) => names.iter().filter_map(named).collect(),
         None => Method::USUAL.to_vec(),
     };

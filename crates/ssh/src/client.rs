@@ -12,6 +12,7 @@ use tokio::sync::watch;
 
 use crate::connection::LinkEnd;
 use crate::host_key::{HostKey, HostKeyRefusal};
+use crate::keepalive::Keepalives;
 use crate::route::Refusals;
 use crate::trust::{Accepted, Trust};
 
@@ -53,6 +54,8 @@ pub(crate) struct Client {
     pub(crate) ended: watch::Sender<Option<LinkEnd>>,
     /// How many key exchanges have come to their end.
     pub(crate) exchanges: Arc<AtomicU64>,
+    /// Learns how long packets are.
+    pub(crate) keepalives: Arc<Keepalives>,
     /// The host keys that the server has announced, not proven.
     pub(crate) announced: Announced,
 }
@@ -81,7 +84,13 @@ impl Handler for Client {
         }
     }
 
-    async fn kex_done(&mut self, _: Option<&[u8]>, _: &Names, _: &mut Session) -> Result<(), ClientError> {
+    async fn kex_done(
+        &mut self,
+        _: Option<&[u8]>,
+        names: &Names,
+        _: &mut Session,
+    ) -> Result<(), ClientError> {
+        self.keepalives.agreed(names);
         self.exchanges.fetch_add(1, Ordering::AcqRel);
         Ok(())
     }

@@ -17,6 +17,8 @@ use crate::error::{SshError, io_text, lowercase_first};
 use crate::exec::Exec;
 use crate::exec_channel;
 use crate::host_key::HostKey;
+use crate::identity::ProvenIdentity;
+use crate::keepalive::InUse;
 use crate::route::{Refusals, Via};
 use crate::stream::KillSwitch;
 use crate::trace::{note_open, note_request};
@@ -132,6 +134,8 @@ pub struct Connection {
     pub(crate) announced: Announced,
     pub(crate) host_key: HostKey,
     pub(crate) identity: String,
+    pub(crate) proven: Option<ProvenIdentity>,
+    pub(crate) server_version: String,
     pub(crate) banner: String,
     pub(crate) via: Via,
     pub(crate) refusals: Refusals,
@@ -157,10 +161,11 @@ impl Connection {
     ///
     /// When the channel is refused or not confirmed in time, or the link is gone.
     pub async fn exec(&self, command: &str) -> Result<Exec, SshError> {
-        let (reader, writer) = self.channel().await?.split();
+        let (channel, in_use) = self.channel().await?;
+        let (reader, writer) = channel.split();
         note_request("exec");
         writer.exec(true, command).await.map_err(|_| self.lost())?;
-        Ok(exec_channel::start(reader, writer, self.unread_limit))
+        Ok(exec_channel::start(reader, writer, in_use, self.unread_limit))
     }
 
     /// Starts a subsystem on a channel of its own (RFC 4254, section 6.5): `sftp` for example.
@@ -170,10 +175,11 @@ impl Connection {
     /// As [`exec`](Self::exec); a subsystem that the server does not have shows in the output
     /// ([`Chunk::Refused`](crate::Chunk::Refused)).
     pub async fn subsystem(&self, name: &str) -> Result<Exec, SshError> {
-        let (reader, writer) = self.channel().await?.split();
+        let (channel, in_use) = self.channel().await?;
+        let (reader, writer) = channel.split();
         note_request("subsystem");
         writer.request_subsystem(true, name).await.map_err(|_| self.lost())?;
-        Ok(exec_channel::start(reader, writer, self.unread_limit))
+        Ok(exec_channel::start(reader, writer, in_use, self.unread_limit))
     }
 
     /// Starts the login shell on a pseudo-terminal (RFC 4254, section 6.2), as a person at a keyboard would.
@@ -184,12 +190,13 @@ impl Connection {
     ///
     /// As [`exec`](Self::exec).
     pub async fn terminal(&self, term: &str, columns: u32, rows: u32) -> Result<Exec, SshError> {
-        let (reader, writer) = self.channel().await?.split();
+        let (channel, in_use) = self.channel().await?;
+        let (reader, writer) = channel.split();
         note_request("pty-req");
         writer.request_pty(true, term, columns, rows, 0, 0, &[]).await.map_err(|_| self.lost())?;
         note_request("shell");
         writer.request_shell(true).await.map_err(|_| self.lost())?;
-        Ok(exec_channel::start(reader, writer, self.unread_limit))
+        Ok(exec_channel::start(reader, writer, in_use, self.unread_limit))
     }
 
     /// Asks for new keys (RFC 4253, section 9) as soon as nothing else is under way; they are in place once
@@ -207,7 +214,8 @@ impl Connection {
         self.exchanges.load(Ordering::Acquire)
     }
 
-    async fn channel(&self) -> Result<Channel<Msg>, SshError> {
+    async fn channel(&self) -> Result<(Channel<Msg>, InUse), SshError> {
+        let in_use = InUse::new(self.kill.keepalives());
         let (opened, channel) = oneshot::channel();
         let session = Arc::clone(&self.session);
         note_open("session");
@@ -220,7 +228,7 @@ impl Connection {
             }
         });
         match timeout(self.open_limit, channel).await {
-            Ok(Ok(Ok(channel))) => Ok(channel),
+            Ok(Ok(Ok(channel))) => Ok((channel, in_use)),
             Ok(Ok(Err(error))) => Err(self.open_error(error)),
             Ok(Err(_)) => Err(self.lost()),
             Err(_) => Err(SshError::OpenTimedOut { host: self.host.clone(), limit: self.open_limit }),
@@ -261,6 +269,18 @@ impl Connection {
         &self.identity
     }
 
+    /// The key or certificate that alone was enough to log in; `None` if a password was, or more than one was asked
+    /// for.
+    pub fn proven_identity(&self) -> Option<&ProvenIdentity> {
+        self.proven.as_ref()
+    }
+
+    /// The server's software, as its version line names it (RFC 4253, section 4.2):
+    /// `OpenSSH_9.2p1 Debian-2+deb12u7`.
+    pub fn server_version(&self) -> &str {
+        &self.server_version
+    }
+
     /// What the server showed before and during the login (RFC 4252, section 5.4); empty if nothing.
     pub fn banner(&self) -> &str {
         &self.banner
@@ -295,6 +315,46 @@ impl Connection {
             let end = ended.wait_for(Option::is_some).await.map(|end| end.clone()).unwrap_or_default();
             end.unwrap_or(LinkEnd::Closed)
         }
+    }
+
+    /// How many times the server has asked for a sign of life by a request named `keepalive@openssh.com`
+    /// (`ClientAliveInterval`, sshd_config(5)). It was answered each time.
+    ///
+    /// They are counted while no channel is open, as far as that can be told from outside the SSH library; so use a
+    /// connection on which nothing runs, to an OpenSSH server, without keepalives of our own
+    /// ([`LinkOptions::keepalive`](crate::LinkOptions::keepalive) zero): to the server those are signs of life as well.
+    pub fn keepalives(&self) -> u64 {
+        self.kill.keepalives().count()
+    }
+
+    /// Waits until [`keepalives`](Self::keepalives) has come to a number. The future does not borrow the connection.
+    ///
+    /// # Errors
+    ///
+    /// How the link ended, when it did before.
+    pub fn keepalive(&self, number: u64) -> impl Future<Output = Result<(), LinkEnd>> + Send + use<> {
+        let mut count = self.kill.keepalives().watch();
+        let closed = self.closed();
+        async move {
+            tokio::select! {
+                biased;
+                Ok(_) = count.wait_for(|count| *count >= number) => Ok(()),
+                end = closed => Err(end),
+            }
+        }
+    }
+
+    /// Plays dead: from now on nothing that the server sends is answered, and nothing is sent, while the TCP
+    /// connection stays open. The future resolves when the server has closed or reset it, and tells which; it does not
+    /// borrow the connection. How long that takes is the caller's to measure, and to bound.
+    ///
+    /// What arrives is taken from the socket and thrown away: a server's close comes behind everything that it has
+    /// sent, however much that is. With keepalives of our own
+    /// ([`LinkOptions::keepalive`](crate::LinkOptions::keepalive)) this side would give up by itself
+    /// ([`LinkEnd::Silent`]).
+    pub fn stall(&self) -> impl Future<Output = LinkEnd> + Send + use<> {
+        self.kill.stall();
+        self.closed()
     }
 
     /// Whether the link is gone.

@@ -24,6 +24,7 @@ use crate::client::{Announced, Client, ClientError};
 use crate::connection::{Connection, LinkEnd};
 use crate::dial::{dial, timed_out};
 use crate::error::{ConnectError, Phase};
+use crate::identity::ProvenIdentity;
 use crate::key_ring::{Identities, KeyRing};
 use crate::options::Route;
 use crate::route::{Bastions, Doors, Refusals, Turn, Via, hop_of, pause, start_command};
@@ -216,11 +217,11 @@ impl Connector {
     ) -> Result<Connection, ConnectError> {
         let host_key = self.accept(target, session.accepted.get()).await?;
         seen.keyed();
-        let identity = self.authenticate(target, &mut session, identities).await?;
+        let (identity, proven) = self.authenticate(target, &mut session, identities).await?;
         seen.logged_in();
         session.kill.trust();
         let settings = &self.0.settings;
-        let banner = session.banner();
+        let (banner, server_version) = (session.banner(), session.kill.software());
         Ok(Connection {
             host: target.name.clone(),
             user: target.user.clone(),
@@ -231,6 +232,8 @@ impl Connector {
             announced: session.announced,
             host_key,
             identity,
+            proven,
+            server_version,
             banner,
             via,
             refusals: session.refusals,
@@ -329,6 +332,7 @@ impl Connector {
             refusals: refusals.clone(),
             ended: sender,
             exchanges: Arc::clone(&exchanges),
+            keepalives: Arc::clone(kill.keepalives()),
             announced: Arc::clone(&announced),
         };
         let tap = self.0.settings.watcher.as_ref().map(|watcher| watcher.opened(&target.name));
@@ -360,7 +364,7 @@ impl Connector {
         target: &Target,
         session: &mut Session,
         identities: Identities,
-    ) -> Result<String, ConnectError> {
+    ) -> Result<(String, Option<ProvenIdentity>), ConnectError> {
         let limit = self.0.settings.deadlines.auth;
         let Identities { usable, mut unusable } = identities;
         let clock = Clock::new(limit);
@@ -371,7 +375,7 @@ impl Connector {
         }
         let login = clock.limit(applicant.apply()).await;
         let mut denial = match login.ok_or_else(|| timed_out(target, Phase::Auth, limit))? {
-            Login::In(identity) => return Ok(identity),
+            Login::In(identity, proven) => return Ok((identity, proven)),
             Login::Denied(mut denial) => {
                 unusable.append(&mut denial.unusable);
                 return Err(denied(target, Denial { unusable, ..denial }, session.banner()));

@@ -12,12 +12,18 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use crate::exec::{Chunk, Exec, ExecSignals, ExecStdin, Queue, Sink, WriteFuture};
+use crate::keepalive::InUse;
 
 /// Standard error's number in extended data (RFC 4254, section 5.2).
 const STDERR: u32 = 1;
 
 /// Runs the two tasks of a channel on which a command has been requested.
-pub(crate) fn start(reader: ChannelReadHalf, writer: ChannelWriteHalf<Msg>, unread_limit: usize) -> Exec {
+pub(crate) fn start(
+    reader: ChannelReadHalf,
+    writer: ChannelWriteHalf<Msg>,
+    in_use: InUse,
+    unread_limit: usize,
+) -> Exec {
     let writer = Arc::new(writer);
     let (queue, output) = Queue::new(unread_limit);
     let (eof, eof_wanted) = oneshot::channel();
@@ -25,7 +31,11 @@ pub(crate) fn start(reader: ChannelReadHalf, writer: ChannelWriteHalf<Msg>, unre
     let over = CancellationToken::new();
     let (signals, signals_wanted) = ExecSignals::new();
     tokio::spawn(steer(Arc::clone(&writer), eof_wanted, signals_wanted, close_wanted));
-    tokio::spawn(pump(reader, queue, close, over.clone()));
+    let pumping = pump(reader, queue, close, over.clone());
+    tokio::spawn(async move {
+        pumping.await;
+        drop(in_use);
+    });
     Exec { stdin: ExecStdin::new(Box::new(ChannelSink(writer)), eof, over), signals, output }
 }
 

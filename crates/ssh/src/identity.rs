@@ -96,3 +96,28 @@ impl fmt::Debug for Identity {
         write!(f, "Identity({self})")
     }
 }
+
+/// An identity that has logged somebody in: the same key or certificate, signed for by the same file or agent. It is
+/// offered again by [`LoginOptions::only_identity`](crate::LoginOptions::only_identity).
+#[derive(Clone)]
+pub struct ProvenIdentity(pub(crate) Identity);
+
+impl PartialEq for ProvenIdentity {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.is_same_offer(&other.0)
+    }
+}
+
+impl Eq for ProvenIdentity {}
+
+impl fmt::Display for ProvenIdentity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl fmt::Debug for ProvenIdentity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ProvenIdentity({self})")
+    }
+}

@@ -18,7 +18,7 @@ use tokio::time::timeout;
 use zeroize::Zeroizing;
 
 use crate::identity::key_file::{KeyFile, decrypt, read_key_file};
-use crate::identity::{Identity, certificate};
+use crate::identity::{Identity, ProvenIdentity, certificate};
 use crate::key_ring::gathering::Gathering;
 use crate::options::Agent;
 use crate::secrets::{SecretText, Secrets, ServerQuestions};
@@ -90,6 +90,9 @@ impl KeyRing {
     pub(crate) async fn identities(&self, target: &Target, settings: &Settings) -> Identities {
         if !target.login.public_key {
             return Identities::default();
+        }
+        if let Some(ProvenIdentity(only)) = &target.login.only_identity {
+            return Identities { usable: vec![only.clone()], unusable: Vec::new() };
         }
         let mut found = Gathering::new(self, target, settings).finish().await;
         let welcome = self.welcome.lock().unwrap_or_else(PoisonError::into_inner);

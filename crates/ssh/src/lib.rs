@@ -44,6 +44,7 @@ mod exec_channel;
 mod exec_local;
 mod host_key;
 mod identity;
+mod keepalive;
 mod key_ring;
 mod known_hosts;
 mod options;
@@ -75,6 +76,7 @@ pub use host_key::{
     CertificateOption, CertificateProblem, FingerprintHash, HostCertificate, HostKey, HostKeyProblem,
     HostKeyRefusal, ListedKey, OtherKey, Place, RevokedKeys, Sshfp, read_keys,
 };
+pub use identity::ProvenIdentity;
 pub use known_hosts::{
     HashedNames, KnownHost, KnownHosts, KnownHostsFile, KnownLine, Marker, NamedLine, Recording, Verdict,
     known_hosts_line, lookup_name, record,

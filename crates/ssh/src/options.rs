@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::identity::ProvenIdentity;
 use crate::target::Target;
 
 /// Who we are to the host, and how we prove it.
@@ -14,6 +15,9 @@ pub struct LoginOptions {
     /// [`Settings::default_identities`](crate::Settings::default_identities) are offered; not after
     /// `IdentityFile none`.
     pub default_identities: bool,
+    /// The one identity that is offered, once, and nothing else is tried: neither other keys nor a password. A login that
+    /// is refused then counts once with whoever counts refusals on the host.
+    pub only_identity: Option<ProvenIdentity>,
     /// User certificates beside those that are found next to their keys (`CertificateFile`).
     pub certificates: Vec<PathBuf>,
     /// Whether the agent's keys are left out unless a file of the above is their public half (`IdentitiesOnly`).
@@ -37,6 +41,7 @@ impl Default for LoginOptions {
         Self {
             identities: Vec::new(),
             default_identities: true,
+            only_identity: None,
             certificates: Vec::new(),
             identities_only: false,
             agent: Agent::Default,

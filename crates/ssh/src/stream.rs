@@ -9,18 +9,22 @@ use std::io;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use futures::task::AtomicWaker;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::Notify;
 
+use crate::keepalive::{Ear, Keepalives};
 use crate::timeline::Timeline;
 
 /// How much of the beginning is kept for messages.
 const SHOWN: usize = 64;
 /// A server may send other lines before its version line; we look this far for it.
 const WATCHED: usize = 8 * 1024;
+/// How much is thrown away at once on a stalled connection, in bytes, and how often before others have their turn.
+const THROWN: usize = 8 * 1024;
+const TURNS: usize = 32;
 /// What a server may send until we are logged in. Version line, key exchange and a login with a long banner need a
 /// few kilobytes; a server that sends banners, ignored packets or refusals without end would fill our memory.
 const STRANGER_LIMIT: usize = 1024 * 1024;
@@ -30,6 +34,9 @@ struct Shared {
     dead: AtomicBool,
     /// Whether we are logged in.
     trusted: AtomicBool,
+    /// Whether the session is to hear and to say nothing any more.
+    stalled: AtomicBool,
+    keepalives: Arc<Keepalives>,
     reader: AtomicWaker,
     writer: AtomicWaker,
     greeting: Mutex<Greeting>,
@@ -45,6 +52,8 @@ struct Greeting {
     seen: usize,
     line: Vec<u8>,
     complete: bool,
+    /// The version line without what is before the software's version.
+    software: Vec<u8>,
 }
 
 impl Greeting {
@@ -60,8 +69,11 @@ impl Greeting {
                 self.line.push(*byte);
                 continue;
             }
-            if self.line.starts_with(b"SSH-2.0-") || self.line.starts_with(b"SSH-1.99-") {
+            let software =
+                self.line.strip_prefix(b"SSH-2.0-").or_else(|| self.line.strip_prefix(b"SSH-1.99-"));
+            if let Some(software) = software {
                 self.complete = true;
+                self.software = software.trim_ascii().to_vec();
                 self.line = Vec::new();
                 return true;
             }
@@ -81,6 +93,25 @@ impl KillSwitch {
         self.0.dead.store(true, Ordering::SeqCst);
         self.0.reader.wake();
         self.0.writer.wake();
+    }
+
+    /// From now on the session hears and says nothing: what arrives is thrown away, and what it writes as well.
+    pub(crate) fn stall(&self) {
+        self.0.stalled.store(true, Ordering::SeqCst);
+        self.0.reader.wake();
+        self.0.writer.wake();
+    }
+
+    /// What is known about the server's keepalives.
+    pub(crate) fn keepalives(&self) -> &Arc<Keepalives> {
+        &self.0.keepalives
+    }
+
+    /// The software's version and comments from the server's version line; empty before it has arrived.
+    pub(crate) fn software(&self) -> String {
+        let greeting = self.greeting();
+        // It comes from outside: no control characters.
+        String::from_utf8_lossy(&greeting.software).chars().filter(|c| !c.is_control()).collect()
     }
 
     /// Lifts the limit for servers on which we are not logged in.
@@ -135,13 +166,33 @@ pub(crate) struct KillableStream {
     wire: Box<dyn Wire>,
     shared: Arc<Shared>,
     seen: Timeline,
+    ear: Ear,
     received: usize,
 }
 
 impl KillableStream {
     pub(crate) fn new(wire: Box<dyn Wire>, seen: Timeline) -> (Self, KillSwitch) {
         let shared = Arc::new(Shared::default());
-        (Self { wire, shared: Arc::clone(&shared), seen, received: 0 }, KillSwitch(shared))
+        let ear = Ear::new(Arc::clone(&shared.keepalives));
+        (Self { wire, shared: Arc::clone(&shared), seen, ear, received: 0 }, KillSwitch(shared))
+    }
+
+    fn is_stalled(&self) -> bool {
+        self.shared.stalled.load(Ordering::SeqCst)
+    }
+
+    /// Throws away what arrives, so that the end of the stream is seen behind however much. Ready at its end.
+    fn poll_throw_away(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut block = [0; THROWN];
+        for _ in 0..TURNS {
+            let mut buf = ReadBuf::new(&mut block);
+            ready!(Pin::new(&mut self.wire).poll_read(cx, &mut buf))?;
+            if buf.filled().is_empty() {
+                return Poll::Ready(Ok(()));
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
     }
 
     fn alive(&self) -> io::Result<()> {
@@ -174,13 +225,22 @@ impl AsyncRead for KillableStream {
         // Register first, look second: a kill in between then wakes us.
         self.shared.reader.register(cx.waker());
         self.alive()?;
-        let before = buf.filled().len();
+        if self.is_stalled() {
+            return self.poll_throw_away(cx);
+        }
+        let (asked, before) = (buf.capacity(), buf.filled().len());
+        if before == 0 {
+            self.ear.begun();
+        }
         let polled = Pin::new(&mut self.wire).poll_read(cx, buf);
         let new = buf.filled().len().saturating_sub(before);
         self.admit(new)?;
         if let Some(new) = buf.filled().get(before..).filter(|new| !new.is_empty()) {
             self.seen.read(new);
             self.shared.heard.notify_waiters();
+            if buf.remaining() == 0 {
+                self.ear.read(asked);
+            }
             let complete = self.shared.greeting.lock().unwrap_or_else(PoisonError::into_inner).watch(new);
             if complete {
                 self.shared.greeted.notify_waiters();
@@ -194,8 +254,12 @@ impl AsyncWrite for KillableStream {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         self.shared.writer.register(cx.waker());
         self.alive()?;
+        if self.is_stalled() {
+            return Poll::Ready(Ok(buf.len()));
+        }
         let polled = Pin::new(&mut self.wire).poll_write(cx, buf);
         if let Poll::Ready(Ok(written)) = &polled {
+            self.ear.wrote(*written);
             self.seen.wrote(buf.get(..*written).unwrap_or_default());
         }
         polled
@@ -204,6 +268,9 @@ impl AsyncWrite for KillableStream {
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.shared.writer.register(cx.waker());
         self.alive()?;
+        if self.is_stalled() {
+            return Poll::Ready(Ok(()));
+        }
         Pin::new(&mut self.wire).poll_flush(cx)
     }
 
@@ -223,8 +290,12 @@ impl AsyncWrite for KillableStream {
     ) -> Poll<io::Result<usize>> {
         self.shared.writer.register(cx.waker());
         self.alive()?;
+        if self.is_stalled() {
+            return Poll::Ready(Ok(bufs.iter().map(|buf| buf.len()).sum()));
+        }
         let polled = Pin::new(&mut self.wire).poll_write_vectored(cx, bufs);
         if let Poll::Ready(Ok(written)) = &polled {
+            self.ear.wrote(*written);
             let mut left = *written;
             for buf in bufs {
                 let part = buf.get(..left.min(buf.len())).unwrap_or_default();

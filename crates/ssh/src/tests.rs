@@ -1,5 +1,6 @@
 //! The client against real servers: OpenSSH's sshd, and some that stall or talk nonsense.
 
+mod alive;
 mod announced;
 mod bastion;
 mod carried;

@@ -124,6 +124,7 @@ impl<'c> Maker<'_, 'c> {
         Ok(LoginOptions {
             default_identities: named.is_none() && self.values.all(Key::IdentityFile).is_empty(),
             identities,
+            only_identity: None,
             certificates: self.paths(Key::CertificateFile)?,
             identities_only: self.is(Key::IdentitiesOnly, "yes"),
             agent: self.agent()?,
