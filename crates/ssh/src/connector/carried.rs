@@ -22,8 +22,9 @@ impl Connector {
     /// be the one that the carrier brings, or be known: nothing is learned, recorded or asked for. Each phase has
     /// the deadline that it has in [`connect`](Self::connect), the text before the SSH stream that of TCP's connect
     /// and the version line together. The connection ends with the outer one, and the command with the connection:
-    /// dropping this future or the connection closes its standard input, tells it to end a second later (`TERM`),
-    /// and closes the channel.
+    /// dropping this future or the connection closes its standard input, which ends `sshd -i`; a command that is still
+    /// there a second later is sent `TERM` (OpenSSH's server passes that on to commands of other users than root), and
+    /// after another second the channel is closed.
     ///
     /// # Errors
     ///

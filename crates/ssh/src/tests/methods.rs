@@ -344,3 +344,31 @@ async fn a_password_that_has_to_be_changed_is_called_that() {
     insta::assert_snapshot!(error.hint(), @"log in once with ssh as ops, and change the password");
     assert_eq!(person.heard.lock().unwrap().len(), 1);
 }
+
+#[tokio::test]
+async fn one_identity_alone_is_one_try() {
+    let easy = scene(&[PublicKey]);
+    let connection = connector().connect(&easy.target).await.unwrap();
+    let proven = connection.proven_identity().unwrap().clone();
+    assert_eq!(proven.to_string(), connection.identity());
+    // Neither its own file nor a password, which the server would take, is tried.
+    let mut strict = scene(&[Password]);
+    strict.target.login.only_identity = Some(proven.clone());
+    let person = Person::giving(&["right"]);
+    let error = strict.log_in(&person).await.unwrap_err();
+    let ConnectError::AuthDenied { tried, .. } = &error else { panic!("{error}") };
+    assert_eq!(*tried, [proven.to_string()]);
+    assert_eq!(*strict.asked.lock().unwrap(), ["PublicKey wrong"]);
+    assert!(person.heard.lock().unwrap().is_empty());
+    // Where it is enough it logs in, also when the target names other files.
+    let mut other = scene(&[PublicKey]);
+    other.target.login.identities = vec!["/nonexistent/key".into()];
+    other.target.login.only_identity = Some(proven.clone());
+    let connection = connector().connect(&other.target).await.unwrap();
+    assert_eq!(connection.proven_identity(), Some(&proven));
+    // What took more than an identity proves none.
+    let person: Arc<dyn Secrets> = Person::giving(&["right"]);
+    let both = scene(&[PublicKey, Password]);
+    let connection = Connector::new(settings(), Some(person)).connect(&both.target).await.unwrap();
+    assert_eq!(connection.proven_identity(), None);
+}
