@@ -1,13 +1,16 @@
 //! The command line: what the user types.
 
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{ArgMatches, Args, FromArgMatches, Parser, Subcommand, ValueEnum};
 use pipedown_engine::WireProof;
-use pipedown_model::{BatchSize, FailureBudget};
+use pipedown_model::{BatchSize, FailureBudget, InvalidBatch};
 
+use crate::arguments::{self, Flagged};
 use crate::commands;
+use crate::settings::SettingArgs;
 
 /// Takes fleets through maintenance windows over SSH: tells users, keeps new logins out, lets sessions end, and shuts
 /// hosts down or reboots them on time. What must happen at a time is armed on the hosts and survives this machine.
@@ -148,12 +151,42 @@ pub struct PlaybookArgs {
     /// A playbook (see `pipedown playbooks`), a playbook's file, or a plan written by `plan --out`
     #[arg(value_name = "PLAYBOOK|FILE.plan")]
     pub playbook: String,
-    /// Set a variable of the playbook, see `pipedown playbooks NAME`; may be repeated
+    /// Set a variable of the playbook; `--NAME VALUE` does the same, and `PLAYBOOK --help` lists them
     #[arg(short = 'e', long = "var", value_name = "NAME=VALUE")]
     pub vars: Vec<String>,
     /// Why: shown to users and written to every host's system log
     #[arg(long, value_name = "TEXT")]
     pub reason: Option<String>,
+    #[command(flatten)]
+    pub flags: VariableFlags,
+    #[command(flatten)]
+    pub settings: SettingArgs,
+}
+
+/// Variables of the playbook that were given as options of their own.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct VariableFlags(pub Vec<Flagged>);
+
+impl FromArgMatches for VariableFlags {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        Ok(Self(arguments::flagged(matches)))
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
+impl Args for VariableFlags {
+    /// Which there are depends on the playbook: see [`arguments::prepare`].
+    fn augment_args(command: clap::Command) -> clap::Command {
+        command
+    }
+
+    fn augment_args_for_update(command: clap::Command) -> clap::Command {
+        command
+    }
 }
 
 /// How to reach hosts.
@@ -222,16 +255,24 @@ pub struct GateArgs {
     pub include_controller: bool,
 }
 
+/// In which batches, and how many failures are accepted.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
+#[command(next_help_heading = "Rolling out")]
+pub struct BatchArgs {
+    /// Hosts in batches instead of the playbook's: 1,10%,rest; the last is repeated until none is left
+    #[arg(long, value_name = "SIZES", value_delimiter = ',', value_parser = wanted::<BatchSize>)]
+    pub batch: Vec<BatchSize>,
+    /// How many hosts may fail, 0 or 5%, before no further one is begun, instead of the playbook's limit
+    #[arg(long, value_name = "N|N%", value_parser = wanted::<FailureBudget>)]
+    pub max_failures: Option<FailureBudget>,
+}
+
 /// How a change of sshd's configuration goes from host to host.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Rolling out")]
 pub struct RolloutArgs {
-    /// Hosts in batches instead of the playbook's: 1,10%,rest; the last is repeated until none is left
-    #[arg(long, value_name = "SIZES", value_delimiter = ',')]
-    pub batch: Vec<BatchSize>,
-    /// How many hosts may fail, 0 or 5%, before no further one is begun, instead of the playbook's limit
-    #[arg(long, value_name = "N|N%")]
-    pub max_failures: Option<FailureBudget>,
+    #[command(flatten)]
+    pub batches: BatchArgs,
     /// Accept that accounts which logged in lately lose access
     #[arg(long)]
     pub narrows_access: bool,
@@ -248,6 +289,11 @@ impl RolloutArgs {
     pub fn wire_proof(&self) -> WireProof {
         if self.no_wire_proof { WireProof::Off } else { WireProof::Within(self.wire_proof_limit) }
     }
+}
+
+/// Reads a batch or a budget, or says what would be one.
+fn wanted<T: FromStr<Err = InvalidBatch>>(text: &str) -> Result<T, &'static str> {
+    text.parse().map_err(|error: InvalidBatch| error.wanted)
 }
 
 /// Reads `90s`, `5m`, `1h30m`.

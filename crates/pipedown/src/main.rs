@@ -1,5 +1,6 @@
 //! The pipedown command: argv, environment, terminal, wiring, signals, exit code.
 
+mod arguments;
 mod bastions;
 mod cli;
 mod commands;
@@ -8,6 +9,7 @@ mod descriptors;
 mod drive;
 mod reach;
 mod secrets;
+mod settings;
 mod stop;
 mod surroundings;
 mod targets;
@@ -16,7 +18,7 @@ mod trace;
 
 use std::process::ExitCode as ProcessExit;
 
-use clap::Parser;
+use clap::FromArgMatches;
 use clap::error::ErrorKind;
 use pipedown_model::ExitCode;
 
@@ -25,14 +27,11 @@ use crate::stop::Stop;
 use crate::surroundings::Surroundings;
 
 fn main() -> ProcessExit {
-    let cli = match Cli::try_parse() {
+    let prepared = arguments::prepare(std::env::args_os().collect(), compiling::playbook);
+    let read = prepared.command.try_get_matches_from(prepared.args);
+    let cli = match read.and_then(|matches| Cli::from_arg_matches(&matches)) {
         Ok(cli) => cli,
-        Err(error) => {
-            // A closed terminal is no reason for another exit code.
-            let _ = error.print();
-            let fine = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
-            return ProcessExit::from(if fine { 0 } else { ExitCode::Usage.code() });
-        }
+        Err(error) => return wrong(&error, prepared.problem),
     };
     if let Command::Confine { args } = cli.command {
         return sshd_embed::confine_main(args);
@@ -51,6 +50,19 @@ fn main() -> ProcessExit {
         }
     };
     ProcessExit::from(code.code())
+}
+
+/// Says why the command line cannot be read, or what was asked for in its place.
+fn wrong(error: &clap::Error, problem: Option<Stop>) -> ProcessExit {
+    // An option is unknown because the playbook is: that is the better reason.
+    if let Some(problem) = problem.filter(|_| error.kind() == ErrorKind::UnknownArgument) {
+        terminal::say(&problem.render(false));
+        return ProcessExit::from(problem.code.code());
+    }
+    // A closed terminal is no reason for another exit code.
+    let _ = error.print();
+    let fine = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
+    ProcessExit::from(if fine { 0 } else { ExitCode::Usage.code() })
 }
 
 fn dispatch(around: &Surroundings, command: Command) -> Result<ExitCode, Stop> {

@@ -214,6 +214,19 @@ impl<'a> Item<'a> {
         self.elements(array.iter()).map(|item| item.string()).collect()
     }
 
+    /// A string, whole number or boolean, or a list of them.
+    pub fn scalars(&self) -> Result<Vec<Field>, InputError> {
+        match self.value.as_array() {
+            Some(array) => self.elements(array.iter()).map(|item| item.string_or_scalar()).collect(),
+            None => self.string_or_scalar().map(|field| vec![field]),
+        }
+    }
+
+    /// The value, if it is a boolean.
+    pub fn boolean(&self) -> Option<bool> {
+        self.value.as_bool()
+    }
+
     /// A list of tables, as `[[steps]]` makes it.
     pub fn tables(&self) -> Result<Vec<Table<'a>>, InputError> {
         let array = self.value.as_array().ok_or_else(|| self.wrong("a list of tables"))?;
@@ -229,6 +242,11 @@ impl<'a> Item<'a> {
     /// Whether it is a table.
     pub fn is_table(&self) -> bool {
         self.value.is_table()
+    }
+
+    /// Whether it is a list.
+    pub fn is_array(&self) -> bool {
+        self.value.is_array()
     }
 
     fn elements(

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use chrono_tz::Tz;
-use pipedown_model::{HostName, Plan, StepId, StepSpec, TextId};
+use pipedown_model::{HostName, Plan, SshdSetting, SshdStep, StepId, StepSpec, TextId, sshd_keyword};
 use serde::Deserialize;
 
 use crate::PlanError;
@@ -86,12 +86,31 @@ fn check(plan: &Plan) -> Result<(), (String, String)> {
             if let Some(missing) = texts(&step.spec).into_iter().find(|id| !plan.texts.contains_key(id)) {
                 return Err((missing.hex(), format!("a text of host {name} is missing")));
             }
+            if let StepSpec::SshdConfig(wanted) = &step.spec {
+                settings(wanted)?;
+            }
         }
     }
     for step in &plan.local {
         StepId::new(step.id.as_str()).map_err(|error| (step.id.to_string(), format!("cannot {error}")))?;
     }
     Ok(())
+}
+
+/// Whether every setting of sshd's is one: what is written into a host's file is checked wherever it comes from.
+fn settings(wanted: &SshdStep) -> Result<(), (String, String)> {
+    let blocks = wanted.matches.iter().flat_map(|block| &block.settings);
+    for SshdSetting { keyword, value } in wanted.settings.iter().chain(blocks) {
+        let known = sshd_keyword(keyword)
+            .ok_or_else(|| (format!("\"{keyword}\""), format!("sshd knows no keyword `{keyword}`")))?;
+        known.check(value).map_err(|message| (format!("\"{keyword}\""), format!("{keyword} {message}")))?;
+    }
+    let blocks = wanted.matches.iter().map(|block| &block.criteria);
+    let unset = wanted.unset.iter().filter_map(|unset| unset.criteria.as_ref());
+    match blocks.chain(unset).find(|criteria| criteria.contains(char::is_control)) {
+        Some(_) => Err(("\"criteria\"".to_owned(), "the criteria of a Match block are one line".to_owned())),
+        None => Ok(()),
+    }
 }
 
 /// The texts and scripts that a step names.

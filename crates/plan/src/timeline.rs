@@ -6,12 +6,13 @@ use std::fmt::{self, Write};
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use pipedown_model::{
-    AtDeadline, HostName, HostPlan, HostStep, LocalStep, LocalWhen, OnFailure, Plan, Presence, RunStep,
-    StepSpec, TextId,
+    AtDeadline, BatchSize, FailureBudget, HostName, HostPlan, HostStep, LocalStep, LocalWhen, OnFailure,
+    Plan, Presence, RunStep, SshdStep, StepSpec, TextId,
 };
 
 use crate::hostset::fold;
 use crate::plan_file;
+use crate::snippet;
 use crate::time::{approximate, offset_of, show_instant, signed};
 
 /// Prints a plan; hosts with the same timeline are folded together.
@@ -29,7 +30,12 @@ fn print(out: &mut String, plan: &Plan) -> fmt::Result {
         writeln!(out, "reason: {}", plan.reason)?;
     }
     for (name, value) in &plan.playbook.vars {
-        writeln!(out, "{name} = {value:?}")?;
+        if value.contains('\n') {
+            writeln!(out, "{name} =")?;
+            indented(out, value)?;
+        } else {
+            writeln!(out, "{name} = {value:?}")?;
+        }
     }
     if let Some(window) = plan.window {
         let given = &plan.time.given;
@@ -42,11 +48,47 @@ fn print(out: &mut String, plan: &Plan) -> fmt::Result {
             )?,
         }
     }
+    batches(out, plan)?;
     local(out, plan, LocalWhen::Before, "on this machine, before any host is changed")?;
     for group in groups(plan) {
         host_group(out, plan, &group)?;
     }
     local(out, plan, LocalWhen::After, "on this machine, when every host is armed or done")
+}
+
+/// Which hosts come first, in numbers, and what ends the run.
+fn batches(out: &mut String, plan: &Plan) -> fmt::Result {
+    let hosts = plan.hosts.len();
+    if !plan.batches.is_empty() {
+        let sizes = BatchSize::cut(&plan.batches, hosts);
+        let rest = plan.batches.contains(&BatchSize::Rest) && sizes.len() > 1;
+        let mut said: Vec<String> = Vec::new();
+        let mut number = 0;
+        for same in sizes.chunk_by(|a, b| a == b) {
+            let size = counted(same.first().copied().unwrap_or_default());
+            if same.len() > 2 {
+                said.push(format!("batches {} to {}: {size} each", number + 1, number + same.len()));
+            } else {
+                let one = |batch| match batch == sizes.len() && rest {
+                    true => format!("rest: {size}"),
+                    false => format!("batch {batch}: {size}"),
+                };
+                said.extend((number + 1..=number + same.len()).map(one));
+            }
+            number += same.len();
+        }
+        writeln!(out, "{}", said.join(", "))?;
+    }
+    match plan.max_failures.map(|budget| (budget, budget.hosts(hosts))) {
+        None => Ok(()),
+        Some((_, 0)) => writeln!(out, "ends at the first host that fails"),
+        Some((FailureBudget::Count(_), most)) => {
+            writeln!(out, "ends when more than {} failed", counted(most))
+        }
+        Some((budget, most)) => {
+            writeln!(out, "ends when more than {budget} of the hosts failed, which is {most} of {hosts}")
+        }
+    }
 }
 
 fn counted(hosts: usize) -> String {
@@ -161,7 +203,7 @@ fn lines(plan: &Plan, step: &HostStep) -> Vec<Line> {
             vec![line]
         }
         StepSpec::Run(run) => vec![command(plan, step.id.as_str(), run)],
-        StepSpec::SshdConfig(_) => vec![Line::new(None, "sshd's configuration")],
+        StepSpec::SshdConfig(wanted) => vec![sshd(wanted)],
     }
 }
 
@@ -182,6 +224,18 @@ fn command(plan: &Plan, id: &str, run: &RunStep) -> Line {
         line.texts.push(format!("# left out if this succeeds:\n{}", plan.text(unless)));
     }
     line.text(plan, &run.script)
+}
+
+/// What is to hold, and until when.
+fn sshd(wanted: &SshdStep) -> Line {
+    let confirm = approximate(u64::from(wanted.confirm_within_s));
+    let mut action = format!("sshd's configuration; put back unless confirmed within {confirm}");
+    if let Some(keep) = wanted.keep_for_s {
+        action.push_str(&format!(", and {} after that in any case", approximate(u64::from(keep))));
+    }
+    let mut line = Line::new(None, action);
+    line.texts.push(snippet::print(wanted));
+    line
 }
 
 fn limits(on_failure: OnFailure, timeout_s: u32) -> String {

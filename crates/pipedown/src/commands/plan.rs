@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use pipedown_model::ExitCode;
 
-use crate::cli::{PlaybookArgs, TargetArgs, TimeArgs};
+use crate::cli::{BatchArgs, PlaybookArgs, TargetArgs, TimeArgs};
 use crate::stop::Stop;
 use crate::surroundings::Surroundings;
 use crate::{compiling, terminal};
@@ -24,6 +24,8 @@ pub struct PlanArgs {
     targets: TargetArgs,
     #[command(flatten)]
     time: TimeArgs,
+    #[command(flatten)]
+    batches: BatchArgs,
 }
 
 const HELP: &str = "\
@@ -40,7 +42,16 @@ pub fn run(around: &Surroundings, args: &PlanArgs) -> Result<ExitCode, Stop> {
     if args.out.as_ref().is_some_and(|path| path.extension().is_none_or(|e| e != "plan")) {
         return Err(Stop::usage("--out: the name of a plan ends in .plan, so that `pipedown run` knows it"));
     }
-    let plan = compiling::plan(around, &args.what, &args.targets, &args.time)?;
+    let mut plan = compiling::plan(around, &args.what, &args.targets, &args.time)?;
+    if args.batches != BatchArgs::default() && compiling::is_plan(&args.what.playbook) {
+        return Err(Stop::usage(
+            "a plan has its batches: leave --batch and --max-failures to `pipedown run`",
+        ));
+    }
+    if !args.batches.batch.is_empty() {
+        plan.batches.clone_from(&args.batches.batch);
+    }
+    plan.max_failures = args.batches.max_failures.or(plan.max_failures);
     let json = pipedown_plan::to_json(&plan)?;
     if let Some(path) = &args.out {
         terminal::write_file(path, &json)

@@ -193,8 +193,8 @@ fn options(args: &RunArgs, plan: &Plan) -> Options {
         host_set: host_set(plan),
         narrows_access: args.rollout.narrows_access,
         wire_proof: args.rollout.wire_proof(),
-        batches: args.rollout.batch.clone(),
-        max_failures: args.rollout.max_failures,
+        batches: args.rollout.batches.batch.clone(),
+        max_failures: args.rollout.batches.max_failures,
     }
 }
 

@@ -5,7 +5,9 @@
 
 mod broadcast;
 mod moment;
+mod rollout;
 mod scene;
+mod sshd;
 mod steps;
 mod texts;
 mod vars;
@@ -18,6 +20,7 @@ use pipedown_model::{HostName, HostPlan, HostStep, Operator, Plan, PlaybookSourc
 use serde_json::{Map, Value};
 
 use crate::diagnostic::{InputError, Source};
+use crate::given::{self, Given};
 use crate::inventory::{Host, Inventory};
 use crate::playbook::{Playbook, WindowNeed};
 use crate::time::WindowTime;
@@ -37,7 +40,7 @@ pub struct Inputs<'a> {
     /// What to do.
     pub playbook: &'a Playbook,
     /// Variables given on the command line.
-    pub vars: &'a BTreeMap<String, String>,
+    pub vars: &'a BTreeMap<String, Given>,
     /// Why; empty if nobody said.
     pub reason: &'a str,
     /// Who.
@@ -74,7 +77,9 @@ pub fn compile(inputs: &Inputs<'_>) -> Result<Plan, InputError> {
         .collect::<Result<Vec<HostPlan>, InputError>>()?;
     let window = hosts.iter().filter_map(|host| host.window).min();
     let local_zone = inputs.time.and_then(WindowTime::zone).unwrap_or(inputs.zone);
-    let local = steps::local(&compiler.scene(local_zone, window, None))?;
+    let whole = compiler.scene(local_zone, window, None);
+    let local = steps::local(&whole)?;
+    let (batches, max_failures) = rollout::of(&whole)?;
     let none = TimeSource { given: String::new(), zone: inputs.zone.name().to_owned(), explicit: false };
     Ok(Plan {
         v: VERSION,
@@ -83,14 +88,14 @@ pub fn compile(inputs: &Inputs<'_>) -> Result<Plan, InputError> {
             name: inputs.playbook.name().to_owned(),
             origin: inputs.playbook.origin().to_string(),
             text: inputs.playbook.text().to_owned(),
-            vars: inputs.vars.clone(),
+            vars: given::texts(inputs.vars),
         },
         reason: texts::one_line(inputs.reason),
         window,
         time: inputs.time.map_or(none, WindowTime::source),
         local,
-        batches: Vec::new(),
-        max_failures: None,
+        batches,
+        max_failures,
         texts: compiler.texts.into_map(),
         hosts,
     })
@@ -186,6 +191,7 @@ impl<'a> Compiler<'a> {
         Scene::new(
             inputs.playbook,
             &self.values,
+            inputs.vars,
             inputs.reason,
             inputs.operator,
             self.now,

@@ -1,5 +1,8 @@
 //! For whom and when a text is rendered.
 
+use std::collections::BTreeMap;
+use std::ops::Range;
+
 use chrono::{DateTime, SecondsFormat, Utc};
 use chrono_tz::Tz;
 use pipedown_model::{HostName, Operator};
@@ -10,6 +13,7 @@ use super::texts::{self, LONGEST};
 use super::vars::truth;
 use crate::diagnostic::InputError;
 use crate::document::Field;
+use crate::given::{At, Given};
 use crate::playbook::Playbook;
 use crate::time::remaining;
 
@@ -18,6 +22,7 @@ pub(super) struct Scene<'a> {
     pub playbook: &'a Playbook,
     pub now: DateTime<Utc>,
     pub window: Option<DateTime<Utc>>,
+    given: &'a BTreeMap<String, Given>,
     values: Map<String, Value>,
     about: String,
 }
@@ -27,6 +32,7 @@ impl<'a> Scene<'a> {
     pub fn new(
         playbook: &'a Playbook,
         vars: &Map<String, Value>,
+        given: &'a BTreeMap<String, Given>,
         reason: &str,
         operator: &Operator,
         now: DateTime<Utc>,
@@ -46,7 +52,7 @@ impl<'a> Scene<'a> {
         if let Some((name, vars)) = host {
             values.insert("host".into(), json!({ "name": name, "zone": zone.name(), "vars": vars }));
         }
-        Self { playbook, now, window, values, about }
+        Self { playbook, now, window, given, values, about }
     }
 
     /// Renders a text that is read at a moment.
@@ -70,6 +76,37 @@ impl<'a> Scene<'a> {
             return Err(self.error(field, format!("`{}` holds a NUL byte", field.key)));
         }
         Ok(word)
+    }
+
+    /// Renders a value of sshd's: what is true or false as a variable is yes or no there.
+    pub fn value(&self, field: &Field) -> Result<String, InputError> {
+        let truth = only_variable(&field.text).and_then(|name| self.values.get(name)?.as_bool());
+        match truth {
+            Some(true) => Ok("yes".to_owned()),
+            Some(false) => Ok("no".to_owned()),
+            None => Ok(self.word(field)?.trim().to_owned()),
+        }
+    }
+
+    /// Finds where a part of what a field was rendered to was written: on the command line if a variable that was
+    /// given there is what it came from, else in the playbook.
+    pub fn locate(&self, field: &Field, rendered: &str, range: Range<usize>) -> At {
+        let source = &self.playbook.source;
+        if !field.text.contains("{{") {
+            return At { source: source.clone(), span: field.within(source, range) };
+        }
+        if let Some(given) = only_variable(&field.text).and_then(|name| self.given.get(name)) {
+            return if given.text() == rendered { given.locate(range) } else { given.whole() };
+        }
+        let part = rendered.get(range).unwrap_or_default();
+        let from = |(name, given): &(&String, &Given)| {
+            !given.text().is_empty() && part.contains(given.text()) && mentions(&field.text, name)
+        };
+        match self.given.iter().filter(from).max_by_key(|(_, given)| given.text().len()) {
+            Some((_, given)) => given.whole(),
+            None if part.is_empty() => At { source: source.clone(), span: field.span.clone() },
+            None => At { source: source.clone(), span: field.word(source, part) },
+        }
     }
 
     /// Renders a time.
@@ -105,9 +142,12 @@ impl<'a> Scene<'a> {
         })
     }
 
-    /// Makes an error about a field.
+    /// Makes an error about a field: about what was typed, if that is all there is to it.
     pub fn error(&self, field: &Field, message: impl Into<String>) -> InputError {
-        self.playbook.source.error(field.span.clone(), message)
+        match only_variable(&field.text).and_then(|name| self.given.get(name)) {
+            Some(given) => given.whole().error(message),
+            None => self.playbook.source.error(field.span.clone(), message),
+        }
     }
 
     fn render(&self, field: &Field, read: DateTime<Utc>) -> Result<String, InputError> {
@@ -118,6 +158,22 @@ impl<'a> Scene<'a> {
         }
         self.playbook.templates.render(&self.playbook.source, field, &values, &self.about)
     }
+}
+
+/// The variable that a template consists of, if it is nothing else.
+fn only_variable(template: &str) -> Option<&str> {
+    let name = template.trim().strip_prefix("{{")?.strip_suffix("}}")?.trim();
+    let name = name.strip_prefix("vars.").unwrap_or(name);
+    name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_').then_some(name)
+}
+
+/// Whether a template names a variable within its braces.
+fn mentions(template: &str, name: &str) -> bool {
+    template
+        .split("{{")
+        .skip(1)
+        .filter_map(|rest| rest.split("}}").next())
+        .any(|inner| inner.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').any(|word| word == name))
 }
 
 fn rfc3339(instant: DateTime<Utc>) -> String {

@@ -8,6 +8,7 @@ use pipedown_model::{
 use super::broadcast;
 use super::moment::Moment;
 use super::scene::Scene;
+use super::sshd;
 use super::texts::Texts;
 use crate::diagnostic::InputError;
 use crate::document::Field;
@@ -46,6 +47,7 @@ pub(super) fn host(scene: &Scene<'_>, texts: &mut Texts) -> Result<Vec<HostStep>
             }
             StepKind::Shutdown(down) => shutdown(scene, texts, step, down)?,
             StepKind::Run(command) => Some(StepSpec::Run(run(scene, texts, command)?)),
+            StepKind::SshdConfig(wanted) => Some(StepSpec::SshdConfig(sshd::step(scene, step, wanted)?)),
             StepKind::Local { .. } => None,
         };
         steps.extend(spec.map(|spec| HostStep { id: step.id.clone(), spec }));

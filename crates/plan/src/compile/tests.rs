@@ -10,9 +10,11 @@ use proptest::prelude::*;
 
 use super::{Inputs, compile};
 use crate::{
-    Catalog, HostSet, InputError, Inventory, Origin, PlanError, Playbook, Source, WindowTime, ZoneChoice,
-    from_json, timeline, to_json,
+    Catalog, Given, HostSet, InputError, Inventory, Origin, PlanError, Playbook, Source, WindowTime,
+    ZoneChoice, from_json, timeline, to_json,
 };
+
+mod sshd;
 
 const NOW: &str = "2026-11-22T12:00:00Z";
 const PARIS: Tz = Tz::Europe__Paris;
@@ -24,7 +26,7 @@ struct Asked {
     zone: ZoneChoice,
     now: DateTime<Utc>,
     reason: &'static str,
-    vars: BTreeMap<String, String>,
+    vars: BTreeMap<String, Given>,
 }
 
 impl Asked {
@@ -35,7 +37,13 @@ impl Asked {
     }
 
     fn var(mut self, name: &str, value: &str) -> Self {
-        self.vars.insert(name.into(), value.into());
+        self.vars.insert(name.into(), Given::var(name, value));
+        self
+    }
+
+    /// As an option of its own gives it.
+    fn flag(mut self, name: &str, value: &str) -> Self {
+        self.vars.insert(name.into(), Given::flag(&format!("--{name}"), value));
         self
     }
 

@@ -5,17 +5,18 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value};
 
 use crate::diagnostic::{InputError, Source};
+use crate::given::Given;
 use crate::playbook::{Playbook, Variable};
 
 /// Merges defaults and given values; a given value takes the type of the default.
 pub(super) fn merge(
     playbook: &Playbook,
-    given: &BTreeMap<String, String>,
+    given: &BTreeMap<String, Given>,
 ) -> Result<Map<String, Value>, InputError> {
     if let Some((name, value)) =
         given.iter().find(|(name, _)| playbook.vars().iter().all(|v| v.name != **name))
     {
-        let source = Source::new("--var", &format!("{name}={value}"));
+        let source = Source::new("--var", &format!("{name}={}", value.text()));
         return Err(source
             .error(0..name.len(), format!("{} has no variable `{name}`", playbook.name()))
             .suggest_among(name, playbook.vars().iter().map(|var| var.name.as_str())));
@@ -27,8 +28,8 @@ pub(super) fn merge(
         .collect()
 }
 
-fn value(playbook: &Playbook, var: &Variable, given: Option<&String>) -> Result<Value, InputError> {
-    let Some(text) = given else {
+fn value(playbook: &Playbook, var: &Variable, given: Option<&Given>) -> Result<Value, InputError> {
+    let Some(given) = given else {
         return var.default.clone().ok_or_else(|| {
             let help = if var.help.is_empty() { String::new() } else { format!(" ({})", var.help) };
             playbook
@@ -37,15 +38,12 @@ fn value(playbook: &Playbook, var: &Variable, given: Option<&String>) -> Result<
                 .suggest(format!("give it: --var {}=…", var.name))
         });
     };
-    let wrong = |wanted: &str| {
-        let source = Source::new("--var", &format!("{}={text}", var.name));
-        let start = var.name.len() + 1;
-        source.error(start..start + text.len(), format!("`{}` must be {wanted}", var.name))
-    };
+    let text = given.text();
+    let wrong = |wanted: &str| given.whole().error(format!("`{}` must be {wanted}", var.name));
     match var.default {
         Some(Value::Bool(_)) => truth(text).map(Value::Bool).ok_or_else(|| wrong("true or false")),
         Some(Value::Number(_)) => text.parse::<i64>().map(Value::from).map_err(|_| wrong("a whole number")),
-        _ => Ok(Value::String(text.clone())),
+        _ => Ok(Value::String(text.to_owned())),
     }
 }
 

@@ -8,12 +8,16 @@ use crate::inventory::Notice;
 use crate::{PlanError, files};
 
 /// The shipped playbooks; users read them as examples.
-const BUILT_IN: [(&str, &str); 5] = [
+const BUILT_IN: [(&str, &str); 9] = [
     ("graceful-shutdown", include_str!("../../../../playbooks/graceful-shutdown.toml")),
     ("graceful-reboot", include_str!("../../../../playbooks/graceful-reboot.toml")),
     ("nologin-on", include_str!("../../../../playbooks/nologin-on.toml")),
     ("nologin-off", include_str!("../../../../playbooks/nologin-off.toml")),
     ("announce", include_str!("../../../../playbooks/announce.toml")),
+    ("keepalive-rollout", include_str!("../../../../playbooks/keepalive-rollout.toml")),
+    ("sshd-settings", include_str!("../../../../playbooks/sshd-settings.toml")),
+    ("sshd-loglevel", include_str!("../../../../playbooks/sshd-loglevel.toml")),
+    ("sshd-hardening", include_str!("../../../../playbooks/sshd-hardening.toml")),
 ];
 
 /// The places where playbooks are looked for.

@@ -2,6 +2,7 @@
 
 mod catalog;
 mod read;
+mod sshd;
 mod step;
 
 use std::fmt;
@@ -12,7 +13,13 @@ use serde_json::Value;
 use crate::diagnostic::Source;
 use crate::template::Templates;
 pub use catalog::{Catalog, Found};
+pub(crate) use sshd::{Assignment, SshdConfig, Values};
 pub(crate) use step::{Run, Schedule, Shutdown, State, Step, StepKind};
+
+/// The variable that holds lines of sshd_config(5), as `--set`, `--match` and `--file` write them.
+pub const SETTINGS: &str = "settings";
+/// The variable that holds keywords to take away, as `--unset` writes them.
+pub const UNSET: &str = "unset";
 
 /// Where a playbook comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -96,6 +103,16 @@ impl Playbook {
     /// The variables it declares, in order.
     pub fn vars(&self) -> &[Variable] {
         &self.vars
+    }
+
+    /// Whether lines of sshd_config(5) can be given to it: the variable `settings`.
+    pub fn takes_settings(&self) -> bool {
+        self.vars.iter().any(|var| var.name == SETTINGS)
+    }
+
+    /// Whether keywords to take away can be given to it: the variable `unset`.
+    pub fn takes_unset(&self) -> bool {
+        self.vars.iter().any(|var| var.name == UNSET)
     }
 
     /// Its text.

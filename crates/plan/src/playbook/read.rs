@@ -31,13 +31,23 @@ impl Playbook {
             let host = !matches!(step.kind, StepKind::Local { .. });
             let scope = Scope { vars: &names, window: window != WindowNeed::None, host };
             step.kind.templates().into_iter().try_for_each(|field| templates.add(&source, field, scope))?;
+            let whole = Scope { host: false, ..scope };
+            step.kind.rollout().into_iter().try_for_each(|field| templates.add(&source, field, whole))?;
+            if matches!(step.kind, StepKind::SshdConfig(_)) && window != WindowNeed::None {
+                return Err(source
+                    .error(
+                        step.span.clone(),
+                        "sshd's configuration is changed at once, not at the time of a window",
+                    )
+                    .suggest("write window = \"none\" at the top of the playbook"));
+            }
             if step.kind.needs_window() && window != WindowNeed::Required {
                 return Err(source
                     .error(step.span.clone(), format!("a {} needs a window", step.kind.word()))
                     .suggest("write window = \"required\" at the top of the playbook"));
             }
         }
-        for kind in ["drain", "shutdown"] {
+        for kind in ["drain", "shutdown", "sshd_config"] {
             if let Some(second) = steps.iter().filter(|step| step.kind.word() == kind).nth(1) {
                 return Err(source.error(second.span.clone(), format!("a playbook has one {kind} at most")));
             }

@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use pipedown_model::StepId;
 
+use super::sshd::{self, SshdConfig};
 use crate::diagnostic::InputError;
 use crate::document::{Field, Item, Table};
 
@@ -25,6 +26,7 @@ pub(crate) enum StepKind {
     Drain { from: Option<Field>, early: Option<Field>, at_deadline: Field },
     Shutdown(Shutdown),
     Run(Run),
+    SshdConfig(Box<SshdConfig>),
     Local { argv: Vec<Field>, when: Field, on_failure: Option<Field>, timeout: Option<Field> },
 }
 
@@ -65,7 +67,7 @@ pub(crate) struct Run {
     pub at: Option<Field>,
 }
 
-const KINDS: [&str; 7] = ["broadcast", "motd", "nologin", "drain", "shutdown", "run", "local"];
+const KINDS: [&str; 8] = ["broadcast", "motd", "nologin", "drain", "shutdown", "run", "sshd_config", "local"];
 
 /// Told to users when the window is called off, unless the playbook says something else.
 const CANCELLED: &str = "\
@@ -87,11 +89,12 @@ impl StepKind {
             Self::Drain { .. } => "drain",
             Self::Shutdown(_) => "shutdown",
             Self::Run(_) => "run",
+            Self::SshdConfig(_) => "sshd_config",
             Self::Local { .. } => "local",
         }
     }
 
-    /// The fields that are templates.
+    /// The fields that are templates; those of a run as a whole are [`Self::rollout`].
     pub fn templates(&self) -> Vec<&Field> {
         let mut all: Vec<Option<&Field>> = Vec::new();
         match self {
@@ -129,12 +132,21 @@ impl StepKind {
                     run.at.as_ref(),
                 ]);
             }
+            Self::SshdConfig(sshd) => all.extend(sshd.templates().into_iter().map(Some)),
             Self::Local { argv, when, on_failure, timeout } => {
                 all.extend(argv.iter().map(Some));
                 all.extend([Some(when), on_failure.as_ref(), timeout.as_ref()]);
             }
         }
         all.into_iter().flatten().collect()
+    }
+
+    /// The fields that are templates about the run as a whole: no host can be named in them.
+    pub fn rollout(&self) -> Vec<&Field> {
+        match self {
+            Self::SshdConfig(sshd) => sshd.rollout(),
+            _ => Vec::new(),
+        }
     }
 }
 
@@ -155,7 +167,8 @@ pub(super) fn read_steps(item: &Item<'_>) -> Result<Vec<Step>, InputError> {
         let kind = read_kind(table)?;
         let id = match table.get("id") {
             Some(item) => given_id(&item)?,
-            None => derived_id(table, kind.word(), &mut taken)?,
+            // An id has no `_`.
+            None => derived_id(table, &kind.word().replace('_', "-"), &mut taken)?,
         };
         steps.push(Step { id, span: table.need("kind")?.span, kind });
     }
@@ -225,6 +238,10 @@ fn read_kind(table: &Table<'_>) -> Result<StepKind, InputError> {
         "run" => {
             known(&["script", "args", "unless", "creates", "on_failure", "timeout", "at"])?;
             run(table)
+        }
+        "sshd_config" => {
+            known(&sshd::KEYS)?;
+            Ok(StepKind::SshdConfig(Box::new(sshd::read(table)?)))
         }
         "local" => {
             known(&["argv", "when", "on_failure", "timeout"])?;
