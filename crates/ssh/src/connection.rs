@@ -320,6 +320,9 @@ impl Connection {
     /// How many times the server has asked for a sign of life by a request named `keepalive@openssh.com`
     /// (`ClientAliveInterval`, sshd_config(5)). It was answered each time.
     ///
+    /// OpenSSH 8.4 and 10.0 ask once per interval; 9.2 was seen to take two intervals from one to the next. All of them
+    /// drop a client that does not answer one such time after the last of `ClientAliveCountMax` requests.
+    ///
     /// They are counted while no channel is open, as far as that can be told from outside the SSH library; so use a
     /// connection on which nothing runs, to an OpenSSH server, without keepalives of our own
     /// ([`LinkOptions::keepalive`](crate::LinkOptions::keepalive) zero): to the server those are signs of life as well.

@@ -9,6 +9,14 @@
 //! * every channel is drained all the time, into bounded memory ([`Exec`]);
 //! * a [`Connection`] that is dropped is gone, whatever it was waiting for.
 //!
+//! What somebody needs who changes the server that he is connected through:
+//!
+//! * [`Connector::connect_on`]: a whole login on a channel of a connection in hand, to an `sshd -i` with another
+//!   configuration; what it says on standard error is part of the failure;
+//! * [`LoginOptions::only_identity`]: one key, one try, so that a refusal counts once;
+//! * [`Connection::keepalive`] and [`Connection::stall`]: whether the server asks for signs of life, and whether it
+//!   drops who gives none.
+//!
 //! ```no_run
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
 //! use pipedown_ssh::{Chunk, Connector, Settings, Target};
