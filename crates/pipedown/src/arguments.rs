@@ -10,7 +10,7 @@ use crate::cli::Cli;
 use crate::stop::Stop;
 
 /// The commands whose first argument is a playbook.
-const COMMANDS: [&str; 2] = ["run", "plan"];
+pub const COMMANDS: [&str; 2] = ["run", "plan"];
 /// What the ids of variables begin with, among those of other options.
 const PREFIX: &str = "var.";
 
@@ -45,6 +45,14 @@ pub fn prepare(args: Vec<OsString>, find: impl Fn(&str) -> Result<Option<Playboo
     }
 }
 
+/// Makes the variables of all these playbooks options, each once: for completions, which are written before a playbook
+/// is named.
+pub fn with_variables(command: Command, playbooks: &[Playbook]) -> Command {
+    playbooks.iter().flat_map(Playbook::vars).fold(command, |command, var| {
+        if long(&command, &flag(&var.name)).is_some() { command } else { command.arg(option(var)) }
+    })
+}
+
 /// The value that an option gave a variable.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Flagged {
@@ -77,7 +85,7 @@ fn lasting(name: String) -> &'static str {
 }
 
 /// A variable as an option.
-pub fn option(var: &Variable) -> Arg {
+fn option(var: &Variable) -> Arg {
     let (value_name, default) = match &var.default {
         Some(Value::Bool(value)) => ("yes|no", if *value { "yes" } else { "no" }.to_owned()),
         Some(Value::Number(value)) => ("N", value.to_string()),
@@ -207,3 +215,6 @@ fn with_values(args: Vec<OsString>, vars: &[&Variable]) -> Vec<OsString> {
     }
     given
 }
+
+#[cfg(test)]
+mod tests;

@@ -35,10 +35,13 @@ pub struct Composed {
 impl FromArgMatches for SettingArgs {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
         let mut said: Vec<(usize, Said)> = Vec::new();
-        let texts: [(&str, fn(String) -> Said); 3] =
-            [("set", Said::Set), ("unset", Said::Unset), ("match", Said::Match)];
-        for (id, make) in texts {
-            let values = matches.get_many::<String>(id).into_iter().flatten().cloned().map(make);
+        for id in ["set", "unset", "match"] {
+            let make = |text: &String| match id {
+                "set" => Said::Set(text.clone()),
+                "unset" => Said::Unset(text.clone()),
+                _ => Said::Match(text.clone()),
+            };
+            let values = matches.get_many::<String>(id).into_iter().flatten().map(make);
             said.extend(matches.indices_of(id).into_iter().flatten().zip(values));
         }
         let files = matches.get_many::<PathBuf>("file").into_iter().flatten().cloned().map(Said::File);
@@ -248,3 +251,6 @@ fn line(parts: &mut Parts, block: Option<(&Source, &mut bool)>, text: &str, sour
     into.push(text, source, 0);
     into.glue("\n");
 }
+
+#[cfg(test)]
+mod tests;

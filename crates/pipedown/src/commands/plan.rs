@@ -16,7 +16,7 @@ use crate::{compiling, terminal};
 #[command(after_help = HELP)]
 pub struct PlanArgs {
     #[command(flatten)]
-    what: PlaybookArgs,
+    pub what: PlaybookArgs,
     /// Write the plan to a file (name it *.plan)
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
@@ -35,8 +35,9 @@ is written to a file; `pipedown run FILE` then does what was reviewed.
 
   pipedown plan graceful-shutdown -l @login --at 18:00 --reason 'new fans'
   pipedown plan graceful-reboot --all --at 2026-12-01T06:00 --tz host
-  pipedown plan graceful-shutdown -l @login --at 18:00 --var first_notice=T-1h
-  pipedown plan graceful-shutdown -l @login --at 18:00 --out w.plan";
+  pipedown plan graceful-shutdown -l @login --at 18:00 --first-notice T-1h
+  pipedown plan graceful-shutdown -l @login --at 18:00 --out w.plan
+  pipedown plan sshd-hardening --all --passwords no --batch 1,10%,rest";
 
 pub fn run(around: &Surroundings, args: &PlanArgs) -> Result<ExitCode, Stop> {
     if args.out.as_ref().is_some_and(|path| path.extension().is_none_or(|e| e != "plan")) {

@@ -18,7 +18,7 @@ use crate::{compiling, drive, terminal};
 #[command(after_help = HELP)]
 pub struct RunArgs {
     #[command(flatten)]
-    what: PlaybookArgs,
+    pub what: PlaybookArgs,
     /// Connect and look, change nothing; say what would change and what every gate says
     #[arg(long)]
     dry_run: bool,
@@ -54,7 +54,9 @@ A playbook without a window is done at once.
   pipedown run graceful-reboot --all --in 45m --reason 'new kernel' --follow
   pipedown run w.plan                          a plan, as it was reviewed
   pipedown run nologin-on -l @login            at once; nologin-off undoes it
-  pipedown run announce --all --var message='The file server is slow today.'
+  pipedown run announce --all --message 'The file server is slow today.'
+  pipedown run keepalive-rollout --all --interval 60 --count 3
+  pipedown run sshd-settings -l @web --set X11Forwarding=no --dry-run
 
 Ctrl-C once: no new host is begun, those at work finish their step. Twice: stop
 now, and say what is not known. `pipedown resume` goes on afterwards.";

@@ -7,7 +7,7 @@ use pipedown_model::{
 };
 
 use super::scene::Scene;
-use crate::diagnostic::InputError;
+use crate::diagnostic::{InputError, Source};
 use crate::document::Field;
 use crate::given::At;
 use crate::playbook::{Assignment, SshdConfig, Step, Values};
@@ -239,15 +239,17 @@ impl<'a> Draft<'a> {
             && self.matches.iter().all(|m| m.settings.is_empty())
         {
             let playbook = self.scene.playbook;
-            let error = playbook.source.error(
-                step.span.clone(),
-                format!("the step `{}` neither sets nor takes away anything", step.id),
-            );
-            return Err(if playbook.takes_settings() {
-                error.suggest("say what: --set KEYWORD=VALUE, --unset KEYWORD or --file FILE")
-            } else {
-                error.suggest("give it `set`, `match`, `config` or `unset`")
-            });
+            if playbook.takes_settings() {
+                let typed = Source::new("PLAYBOOK", playbook.name());
+                return Err(typed
+                    .error(0..playbook.name().len(), "there is nothing to set or to take away")
+                    .suggest("say what: --set KEYWORD=VALUE, --unset KEYWORD or --file FILE"));
+            }
+            let message = format!("the step `{}` neither sets nor takes away anything", step.id);
+            return Err(playbook
+                .source
+                .error(step.span.clone(), message)
+                .suggest("give it `set`, `match`, `config` or `unset`"));
         }
         Ok(())
     }

@@ -119,6 +119,10 @@ fn the_example_of_the_guide_is_valid() {
     let example = guide.split("```toml\n").nth(1).unwrap().split("```").next().unwrap();
     let playbook = parse(example).unwrap_or_else(|error| panic!("{}", error.render(false)));
     assert_eq!((playbook.name(), playbook.steps.len()), ("tell-and-reboot", 2));
+    let step = guide.split("```toml\n").nth(2).unwrap().split("```").next().unwrap();
+    let text = format!("name = \"mine\"\nwindow = \"none\"\n[vars]\nlevel = \"INFO\"\n{step}");
+    let playbook = parse(&text).unwrap_or_else(|error| panic!("{}", error.render(false)));
+    assert_eq!(playbook.steps[0].kind.word(), "sshd_config");
 }
 
 proptest! {
