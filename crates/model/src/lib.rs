@@ -31,7 +31,7 @@ pub use plan::{
 };
 pub use sshd::{
     SshdKeyword, SshdMatch, SshdNarrows, SshdNetwork, SshdNetworkError, SshdSetting, SshdStep, SshdUnset,
-    SshdValue, SshdVersion, nearest_sshd_keyword, sshd_keyword, sshd_keywords, sshd_notes, sshd_seconds,
-    sshd_words,
+    SshdValue, SshdVersion, check_sshd_criteria, nearest_sshd_keyword, sshd_criteria_need, sshd_keyword,
+    sshd_keywords, sshd_notes, sshd_seconds, sshd_words,
 };
 pub use state::{HostState, RunState, StepRecord};

@@ -1,5 +1,6 @@
 //! What a playbook wants of sshd's configuration, and what sshd_config(5) knows.
 
+mod criteria;
 mod keywords;
 mod network;
 mod step;
@@ -7,6 +8,7 @@ mod value;
 mod version;
 mod words;
 
+pub use criteria::{check_sshd_criteria, sshd_criteria_need};
 pub use keywords::{SshdKeyword, SshdNarrows, nearest_sshd_keyword, sshd_keyword, sshd_keywords, sshd_notes};
 pub use network::{SshdNetwork, SshdNetworkError};
 pub use step::{SshdMatch, SshdSetting, SshdStep, SshdUnset};

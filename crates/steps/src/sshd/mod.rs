@@ -14,16 +14,25 @@
 //! | `sshd_log(&mut Looker, &SshdSeen, from, to) -> Vec<String>` | look | sshd's own lines between two instants |
 //! | `sshd_bans(&mut Looker, addr) -> Vec<String>` | look | who has banned an address, in words |
 
+mod candidate;
 mod candidate_text;
 mod check;
+mod config;
 mod confirm;
+#[cfg(test)]
+mod fixture;
 mod log;
 mod look;
+mod own;
+mod patterns;
 mod report;
 mod seen;
 mod trial;
+mod unified;
 
+pub use candidate::{SshdAsked, SshdCandidate, SshdPlacement, SshdProblem, sshd_candidate};
 pub use check::{sshd_check, sshd_stage, sshd_unstage};
+pub use config::{SshdBlock, SshdConfig, SshdLine, SshdPlace};
 pub use confirm::{sshd_confirm, sshd_rollback};
 pub use log::{sshd_bans, sshd_log};
 pub use look::sshd_look;
