@@ -153,6 +153,8 @@ async fn completions_are_scripts_of_their_shells() {
     for shell in ["bash", "zsh", "fish"] {
         let script = ctl.run(&format!("completions {shell}")).await.code(0).out;
         assert!(script.contains("graceful") || script.contains("postpone"), "{shell}");
+        // Variables of playbooks are options, and keywords of sshd are offered.
+        assert!(script.contains("first-notice") && script.contains("ClientAliveInterval="), "{shell}");
         // Where the shell is installed, it reads the script without complaint.
         let path = ctl.write(&format!("completions.{shell}"), &script);
         match std::process::Command::new(shell).arg("-n").arg(&path).output() {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use pipedown_model::{
     SshdKeyword, SshdMatch, SshdSetting, SshdStep, SshdUnset, SshdValue, sshd_keyword, sshd_keywords,
+    sshd_words,
 };
 
 use super::scene::Scene;
@@ -145,7 +146,7 @@ impl<'a> Draft<'a> {
     /// Finds or makes the block of these criteria.
     fn open(&mut self, criteria: &Spot) -> Result<usize, InputError> {
         let text = criteria_of(criteria)?;
-        let found = self.matches.iter().position(|block| block.criteria.eq_ignore_ascii_case(&text));
+        let found = self.matches.iter().position(|block| same(&block.criteria, &text));
         Ok(found.unwrap_or_else(|| {
             self.matches.push(SshdMatch { criteria: text, settings: Vec::new() });
             self.matches.len() - 1
@@ -205,7 +206,14 @@ impl<'a> Draft<'a> {
             let inner = inner.map(|criteria| criteria_of(&spot(criteria))).transpose()?;
             let unset =
                 SshdUnset { keyword: known.name.to_owned(), criteria: inner.or_else(|| outer.clone()) };
-            if self.unset.contains(&unset) {
+            let again = |other: &SshdUnset| {
+                other.keyword == unset.keyword
+                    && match (&other.criteria, &unset.criteria) {
+                        (Some(one), Some(other)) => same(one, other),
+                        (one, other) => one == other,
+                    }
+            };
+            if self.unset.iter().any(again) {
                 return Err(word.error(format!("{} is taken away twice", known.name)));
             }
             if self.is_set(&unset) {
@@ -220,10 +228,9 @@ impl<'a> Draft<'a> {
         let has = |settings: &[SshdSetting]| settings.iter().any(|s| s.keyword == unset.keyword);
         match &unset.criteria {
             None => has(&self.settings),
-            Some(criteria) => self
-                .matches
-                .iter()
-                .any(|block| block.criteria.eq_ignore_ascii_case(criteria) && has(&block.settings)),
+            Some(criteria) => {
+                self.matches.iter().any(|block| same(&block.criteria, criteria) && has(&block.settings))
+            }
         }
     }
 
@@ -309,33 +316,52 @@ fn takes_the_line(known: &SshdKeyword) -> bool {
     matches!(known.value, SshdValue::Text | SshdValue::Program | SshdValue::Subsystem)
 }
 
-/// Criteria on one line, with single spaces.
+/// Criteria, checked as far as a typo goes: the host's own sshd has the last word.
 fn criteria_of(criteria: &Spot) -> Result<String, InputError> {
-    const KNOWN: [&str; 10] = [
-        "User",
-        "Group",
-        "Host",
-        "Address",
-        "LocalAddress",
-        "LocalPort",
-        "RDomain",
-        "Invalid-User",
-        "All",
-        "Version",
-    ];
-    let text = criteria.text.as_str();
-    let words: Vec<&str> = text.split_whitespace().collect();
-    let Some(first) = words.first() else {
-        return Err(criteria
-            .error("a Match block lacks its criteria")
-            .suggest("for example `Match User sftp`"));
-    };
+    const PAIRS: [&str; 8] =
+        ["User", "Group", "Host", "Address", "LocalAddress", "LocalPort", "RDomain", "Version"];
+    const ALONE: [&str; 2] = ["All", "Invalid-User"];
+    let text = criteria.text.trim();
     if text.chars().any(|c| c.is_control() && c != '\t') {
         return Err(criteria.error("criteria are one line of text"));
     }
-    let name = first.split('=').next().unwrap_or_default();
-    if !KNOWN.iter().any(|known| known.eq_ignore_ascii_case(name)) {
-        return Err(criteria.error(format!("sshd knows no criterion `{name}`")).suggest_among(name, KNOWN));
+    if snippet::comment(text).is_some() {
+        return Err(criteria.error("a comment behind the criteria").suggest("give it a line of its own"));
     }
-    Ok(words.join(" "))
+    let words = sshd_words(text).ok_or_else(|| criteria.error("a quote is not closed"))?;
+    if words.is_empty() {
+        return Err(criteria
+            .error("a Match block lacks its criteria")
+            .suggest("for example `Match User sftp`"));
+    }
+    let is = |known: &[&str], word: &str| known.iter().any(|known| known.eq_ignore_ascii_case(word));
+    let mut left = words.iter();
+    while let Some(name) = left.next() {
+        if is(&ALONE, name) {
+            continue;
+        }
+        if !is(&PAIRS, name) {
+            let known = PAIRS.into_iter().chain(ALONE);
+            return Err(criteria
+                .error(format!("sshd knows no criterion `{name}`"))
+                .suggest_among(name, known));
+        }
+        if left.next().is_none_or(String::is_empty) {
+            return Err(criteria
+                .error(format!("`{name}` lacks whom it is about"))
+                .suggest(format!("for example `{name} sftp`")));
+        }
+    }
+    Ok(text.to_owned())
+}
+
+/// Whether criteria mean the same: blanks, quotes and the case of their names do not count.
+fn same(one: &str, other: &str) -> bool {
+    let words = |text: &str| {
+        let words = sshd_words(text).unwrap_or_else(|| vec![text.to_owned()]);
+        let name =
+            |(index, word): (usize, String)| if index % 2 == 0 { word.to_ascii_lowercase() } else { word };
+        words.into_iter().enumerate().map(name).collect::<Vec<String>>()
+    };
+    words(one) == words(other)
 }

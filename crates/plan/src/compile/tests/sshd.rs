@@ -157,6 +157,9 @@ fn whatever_is_wrong_is_shown_where_it_stands() {
         "match = [{ criteria = \"User sftp\", sett = { PermitTTY = false } }]",
         "match = [{ set = { PermitTTY = false } }]",
         "match = [{ criteria = \"Usr sftp\", set = { PermitTTY = false } }]",
+        "match = [{ criteria = \"User sftp Grp x\", set = { PermitTTY = false } }]",
+        "match = [{ criteria = \"User sftp Group\", set = { PermitTTY = false } }]",
+        "match = [{ criteria = \"Group 'domain users\", set = { PermitTTY = false } }]",
         "match = [{ criteria = \" \", set = { PermitTTY = false } }]",
         "unset = [\"Bannner\"]",
         "unset = [\"Banner\", \"banner\"]",
@@ -181,6 +184,19 @@ fn whatever_is_wrong_is_shown_where_it_stands() {
     let text = "name = \"m\"\nwindow = \"optional\"\n[[steps]]\nkind = \"sshd_config\"\nset = { LogLevel = \"INFO\" }\n";
     shown.push(parse(text).unwrap_err().render(false));
     insta::assert_snapshot!(shown.join("\n\n"));
+}
+
+#[test]
+fn blocks_are_the_same_when_their_criteria_are() {
+    let text = "config = \"\"\"\nMatch user sftp\nPermitTTY no\nMatch User  \"sftp\"\nX11Forwarding no\nMatch User SFTP\n\
+                PermitTTY no\nMatch Group 'domain  users'\nPermitTTY no\nMatch Invalid-User\nPermitTTY no\n\"\"\"";
+    let step = step(&asked(), &playbook("", text));
+    let blocks: Vec<(&str, usize)> =
+        step.matches.iter().map(|block| (block.criteria.as_str(), block.settings.len())).collect();
+    assert_eq!(
+        blocks,
+        [("user sftp", 2), ("User SFTP", 1), ("Group 'domain  users'", 1), ("Invalid-User", 1)]
+    );
 }
 
 #[test]
