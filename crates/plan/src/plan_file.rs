@@ -3,7 +3,9 @@
 use std::collections::HashSet;
 
 use chrono_tz::Tz;
-use pipedown_model::{HostName, Plan, SshdSetting, SshdStep, StepId, StepSpec, TextId, sshd_keyword};
+use pipedown_model::{
+    HostName, Plan, SshdSetting, SshdStep, StepId, StepSpec, TextId, check_sshd_criteria, sshd_keyword,
+};
 use serde::Deserialize;
 
 use crate::PlanError;
@@ -107,10 +109,11 @@ fn settings(wanted: &SshdStep) -> Result<(), (String, String)> {
     }
     let blocks = wanted.matches.iter().map(|block| &block.criteria);
     let unset = wanted.unset.iter().filter_map(|unset| unset.criteria.as_ref());
-    match blocks.chain(unset).find(|criteria| criteria.contains(char::is_control)) {
-        Some(_) => Err(("\"criteria\"".to_owned(), "the criteria of a Match block are one line".to_owned())),
-        None => Ok(()),
+    for criteria in blocks.chain(unset) {
+        check_sshd_criteria(criteria)
+            .map_err(|why| ("\"criteria\"".to_owned(), format!("`Match {criteria}` {why}")))?;
     }
+    Ok(())
 }
 
 /// The texts and scripts that a step names.

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use pipedown_model::{
-    SshdKeyword, SshdMatch, SshdSetting, SshdStep, SshdUnset, SshdValue, sshd_keyword, sshd_keywords,
-    sshd_words,
+    SshdKeyword, SshdMatch, SshdSetting, SshdStep, SshdUnset, SshdValue, check_sshd_criteria, sshd_keyword,
+    sshd_keywords, sshd_words,
 };
 
 use super::scene::Scene;
@@ -318,9 +318,18 @@ fn takes_the_line(known: &SshdKeyword) -> bool {
 
 /// Criteria, checked as far as a typo goes: the host's own sshd has the last word.
 fn criteria_of(criteria: &Spot) -> Result<String, InputError> {
-    const PAIRS: [&str; 8] =
-        ["User", "Group", "Host", "Address", "LocalAddress", "LocalPort", "RDomain", "Version"];
-    const ALONE: [&str; 2] = ["All", "Invalid-User"];
+    const KNOWN: [&str; 10] = [
+        "User",
+        "Group",
+        "Host",
+        "Address",
+        "LocalAddress",
+        "LocalPort",
+        "RDomain",
+        "Version",
+        "All",
+        "Invalid-User",
+    ];
     let text = criteria.text.trim();
     if text.chars().any(|c| c.is_control() && c != '\t') {
         return Err(criteria.error("criteria are one line of text"));
@@ -334,24 +343,11 @@ fn criteria_of(criteria: &Spot) -> Result<String, InputError> {
             .error("a Match block lacks its criteria")
             .suggest("for example `Match User sftp`"));
     }
-    let is = |known: &[&str], word: &str| known.iter().any(|known| known.eq_ignore_ascii_case(word));
-    let mut left = words.iter();
-    while let Some(name) = left.next() {
-        if is(&ALONE, name) {
-            continue;
-        }
-        if !is(&PAIRS, name) {
-            let known = PAIRS.into_iter().chain(ALONE);
-            return Err(criteria
-                .error(format!("sshd knows no criterion `{name}`"))
-                .suggest_among(name, known));
-        }
-        if left.next().is_none_or(String::is_empty) {
-            return Err(criteria
-                .error(format!("`{name}` lacks whom it is about"))
-                .suggest(format!("for example `{name} sftp`")));
-        }
+    let unknown = |name: &&String| !KNOWN.iter().any(|known| known.eq_ignore_ascii_case(name));
+    if let Some(name) = words.iter().step_by(2).find(unknown) {
+        return Err(criteria.error(format!("sshd knows no criterion `{name}`")).suggest_among(name, KNOWN));
     }
+    check_sshd_criteria(text).map_err(|why| criteria.error(format!("`Match {text}` {why}")))?;
     Ok(text.to_owned())
 }
 
