@@ -85,6 +85,15 @@ async fn a_plan_file_has_its_settings_and_its_batches() {
     assert!(again.out.contains("| Match Group guests\n      |     MaxSessions 2"), "{}", again.out);
     ctl.run("plan s.plan --set LogLevel=INFO").await.code(64).says("leave those options out");
     ctl.run("plan s.plan --batch 1").await.code(64).says("a plan has its batches");
+    // Before anything is done, it is said how.
+    ctl.run("run s.plan")
+        .await
+        .code(64)
+        .says("on 200 hosts, web[001-200], in 67 batches: nobody can be asked");
+    ctl.run("run s.plan --batch 1,10%,rest")
+        .await
+        .code(64)
+        .says("in batches of 1, 20 and 179: nobody can be asked");
     ctl.run("plan s.plan --interval 3").await.code(64).says("unexpected argument '--interval'");
 }
 

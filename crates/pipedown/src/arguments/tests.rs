@@ -1,6 +1,7 @@
 use clap::error::ErrorKind;
 use clap::{FromArgMatches as _, Parser as _};
 use pipedown_plan::{Origin, Source};
+use proptest::prelude::*;
 
 use super::*;
 use crate::cli::Command as Chosen;
@@ -136,4 +137,31 @@ fn the_help_lists_the_variables() {
     let help = command.try_get_matches_from(args).unwrap_err().to_string();
     let listed = help.split("Variables of mine:\n").nth(1).unwrap().split("\n\n").next().unwrap();
     insta::assert_snapshot!(listed);
+}
+
+proptest! {
+    #[test]
+    fn no_word_is_lost(
+        words in prop::collection::vec(
+            prop_oneof![
+                prop::sample::select(vec![
+                    "run", "plan", "mine", "w.plan", "--", "-", "--early", "--interval", "3", "yes", "-l", "-ql", "--all",
+                    "--var", "-i", "--message=x", "--early=no", "hosts", "",
+                ])
+                .prop_map(str::to_owned),
+                "\\PC{0,6}",
+            ],
+            0..8,
+        )
+    ) {
+        let line: Vec<&str> = words.iter().map(String::as_str).collect();
+        let prepared = prepared(&line);
+        let after: Vec<String> = prepared.args[1..].iter().map(|word| word.to_str().unwrap().to_owned()).collect();
+        prop_assert_eq!(after.len(), words.len());
+        for (before, after) in words.iter().zip(&after) {
+            prop_assert!(before == after || (before == "--early" && after == "--early=yes"), "{before} {after}");
+        }
+        let mut command = prepared.command;
+        command.build();
+    }
 }

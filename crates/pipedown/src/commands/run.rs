@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::Args;
 use pipedown_engine::{Journal, MemoryJournal, Options, RunLock, Setup, SqliteJournal, UnknownSteps, Work};
-use pipedown_model::{ExitCode, HostName, Mode, Plan, RunId, RunState, StepSpec};
+use pipedown_model::{BatchSize, ExitCode, HostName, Mode, Plan, RunId, RunState, StepSpec};
 
 use crate::cli::{GateArgs, PlaybookArgs, ReachArgs, RolloutArgs, TargetArgs, TimeArgs, duration};
 use crate::reach::SshOpener;
@@ -96,7 +96,8 @@ pub fn consent(around: &Surroundings, plan: &Plan, mut options: Options, yes: bo
     let set = &options.host_set;
     let when = plan.window.map(|t| format!(", window {}", pipedown_plan::show_instant(t, around.zone)));
     let hosts = if hosts == 1 { "1 host".to_owned() } else { format!("{hosts} hosts") };
-    let what = format!("{} on {hosts}, {set}{}", plan.playbook.name, when.unwrap_or_default());
+    let batches = in_batches(plan, &options);
+    let what = format!("{} on {hosts}, {set}{}{batches}", plan.playbook.name, when.unwrap_or_default());
     if !yes {
         if !terminal::can_ask() {
             return Err(
@@ -122,6 +123,19 @@ pub fn consent(around: &Surroundings, plan: &Plan, mut options: Options, yes: bo
         options.accept_lockout = terminal::confirm(&question);
     }
     Ok(options)
+}
+
+/// How the hosts are divided, if they are.
+fn in_batches(plan: &Plan, options: &Options) -> String {
+    let sizes = if options.batches.is_empty() { &plan.batches } else { &options.batches };
+    match BatchSize::cut(sizes, plan.hosts.len()).as_slice() {
+        [] | [_] => String::new(),
+        [few @ .., last] if few.len() < 4 => {
+            let few: Vec<String> = few.iter().map(usize::to_string).collect();
+            format!(", in batches of {} and {last}", few.join(", "))
+        }
+        many => format!(", in {} batches", many.len()),
+    }
 }
 
 fn keeps_out(host: &pipedown_model::HostPlan) -> bool {
