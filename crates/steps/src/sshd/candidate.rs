@@ -135,6 +135,8 @@ pub struct SshdCandidate {
     pub placement: SshdPlacement,
     /// What the step asks for.
     pub asked: Vec<SshdAsked>,
+    /// The keywords it takes away, as they were given.
+    pub unset: Vec<String>,
     /// All that is ours afterwards: everything of earlier steps, too.
     pub own: Vec<SshdAsked>,
     /// What should be known and is no error, one line each.
@@ -172,7 +174,7 @@ pub fn sshd_candidate(seen: &SshdSeen, step: &SshdStep) -> Result<SshdCandidate,
     let standing = Standing { drop_ins: &drop_ins, rest: &rest, main: &main.text, same: own == before };
     let changes = changes(seen, &own, &placement, &standing);
     let notes = notes(&config, &own, &asked, step);
-    Ok(SshdCandidate { changes, placement, own: listed(&own), asked, notes })
+    Ok(SshdCandidate { changes, placement, own: listed(&own), asked, unset: names(step), notes })
 }
 
 /// What the step asks for, checked; of several values of one keyword that do not add up the last one counts.
@@ -383,6 +385,10 @@ fn changes(
     let others = standing.drop_ins.iter().filter(|file| Some(&file.path) != ours);
     changes.extend(others.map(|file| SshdChange { path: file.path.clone(), text: None }));
     changes
+}
+
+fn names(step: &SshdStep) -> Vec<String> {
+    step.unset.iter().map(|unset| unset.keyword.clone()).collect()
 }
 
 /// Everything that is ours, row by row; what the table does not have is left out.

@@ -5,7 +5,10 @@ use pipedown_model::{SshdMatch, SshdSetting, SshdStep, SshdUnset, TextId};
 
 use super::config::keyword_and_value;
 use super::patterns::glob;
-use super::{SshdChange, SshdFile, SshdInclude, SshdSeen, SshdService, SshdState, SshdVerdict};
+use super::{
+    RecentLogin, SshdChange, SshdEffective, SshdFile, SshdIdentity, SshdInclude, SshdSeen, SshdService,
+    SshdState, SshdVerdict,
+};
 
 pub(super) const MAIN: &str = "/etc/ssh/sshd_config";
 pub(super) const OURS: &str = "/etc/ssh/sshd_config.d/00-pipedown.conf";
@@ -121,4 +124,28 @@ pub(super) fn unset(keywords: &[(&str, Option<&str>)]) -> SshdStep {
         criteria: criteria.map(str::to_owned),
     });
     SshdStep { unset: unset.collect(), ..step(&[], &[]) }
+}
+
+/// Effective values for a user.
+pub(super) fn effective(user: &str, lines: &[&str]) -> SshdEffective {
+    let pair =
+        |line: &&str| line.split_once(' ').map(|(key, value)| (key.to_owned(), value.to_owned())).unwrap();
+    SshdEffective {
+        identity: SshdIdentity { user: user.to_owned(), address: None },
+        values: lines.iter().map(pair).collect(),
+        error: None,
+    }
+}
+
+/// Somebody who logged in lately.
+pub(super) fn login(user: &str, groups: &[&str], address: Option<&str>, method: Option<&str>) -> RecentLogin {
+    RecentLogin {
+        user: user.to_owned(),
+        groups: groups.iter().map(|group| (*group).to_owned()).collect(),
+        address: address.map(str::to_owned),
+        method: method.map(str::to_owned),
+        at: None,
+        on: false,
+        locked: false,
+    }
 }

@@ -11,6 +11,9 @@
 //! | `sshd_trial(&mut Changer, &SshdSeen, &SshdTrial) -> TrialReport` | change | lock, copies, dead-man, files, `sshd -t`, reload, listener |
 //! | `sshd_confirm(&mut Changer, &SshdSeen) -> ConfirmReport` | change | claims the trial: won or lost |
 //! | `sshd_rollback(&mut Changer, &SshdSeen, RollbackScope) -> RollbackReport` | change | puts back what stood |
+//! | `sshd_candidate(&SshdSeen, &SshdStep) -> SshdCandidate` | | the step merged into what is ours, placed where it counts; pure |
+//! | `sshd_compare(&SshdSeen, &SshdCandidate, before, after) -> Vec<SshdComparison>` | | what was asked and holds, what else changes; pure |
+//! | `sshd_shut_out(&[RecentLogin], before, after) -> Vec<SshdShutOut>` | | who could log in and cannot any more; pure |
 //! | `sshd_log(&mut Looker, &SshdSeen, from, to) -> Vec<String>` | look | sshd's own lines between two instants |
 //! | `sshd_bans(&mut Looker, addr) -> Vec<String>` | look | who has banned an address, in words |
 
@@ -19,12 +22,15 @@ mod candidate_text;
 mod check;
 mod config;
 mod confirm;
+mod effective;
 #[cfg(test)]
 mod fixture;
 mod log;
 mod look;
+mod narrow;
 mod own;
 mod patterns;
+mod printed;
 mod report;
 mod seen;
 mod trial;
@@ -34,8 +40,10 @@ pub use candidate::{SshdAsked, SshdCandidate, SshdPlacement, SshdProblem, sshd_c
 pub use check::{sshd_check, sshd_stage, sshd_unstage};
 pub use config::{SshdBlock, SshdConfig, SshdLine, SshdPlace};
 pub use confirm::{sshd_confirm, sshd_rollback};
+pub use effective::{SshdComparison, SshdDelta, SshdHolds, SshdOutcome, sshd_compare};
 pub use log::{sshd_bans, sshd_log};
 pub use look::sshd_look;
+pub use narrow::{SshdShutOut, sshd_shut_out};
 pub use report::{
     ConfirmReport, RollbackReport, RollbackScope, SshdChecked, SshdStaged, SshdTrial, TrialRefusal,
     TrialReport,
