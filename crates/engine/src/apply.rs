@@ -7,7 +7,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use pipedown_model::{
     Become, Effect, EventKind, Failure, FailureClass, Finding, FindingCode, HostPhase, HostPlan, HostState,
-    HostStep, Mode, OnFailure, Outcome, Presence, Severity, SkipReason, StepId, StepSpec,
+    HostStep, Mode, OnFailure, Outcome, Presence, Severity, SkipReason, SshdStep, StepId, StepSpec,
 };
 use pipedown_steps::agenda::{AgendaFiles, Owner, render};
 use pipedown_steps::{
@@ -21,6 +21,7 @@ use crate::conductor::Turn;
 use crate::context::Context;
 use crate::perform::perform;
 use crate::recovery::{Decision, OnHost, decide};
+use crate::sshd;
 
 /// Whether a host of a recorded run still has to have its turn. One that is armed is looked at again until it fires:
 /// somebody may have called it off there.
@@ -72,7 +73,7 @@ pub(crate) async fn turn(context: Arc<Context>, index: usize, prior: Option<Host
     } else {
         turn.work(&mut opened).await.unwrap_or(Turn::NotWell)
     };
-    if matches!(end, Turn::Armed(_)) && context.options.follow {
+    if matches!(end, Turn::Armed(_)) && context.options.follow && host.arms() {
         return Turn::Armed(Some(Box::new(opened)));
     }
     opened.close().await;
@@ -89,9 +90,10 @@ struct HostTurn<'a> {
 
 impl<'a> HostTurn<'a> {
     fn new(context: &'a Context, host: &'a HostPlan, prior: Option<HostState>, mode: Mode) -> Self {
-        // A script of the playbook has a limit of its own, which adds to the host's.
+        // A script or a trial of the playbook has a limit of its own, which adds to the host's.
         let scripts = host.steps.iter().map(|s| match &s.spec {
             StepSpec::Run(run) if run.at.is_none() => Duration::from_secs(run.timeout_s.into()),
+            StepSpec::SshdConfig(sshd) => Duration::from_secs(sshd.confirm_within_s.into()),
             _ => Duration::ZERO,
         });
         let ends = Instant::now() + context.options.host_timeout + scripts.sum::<Duration>();
@@ -153,6 +155,11 @@ impl<'a> HostTurn<'a> {
     /// Looks whether a window that was armed still stands; nothing is changed.
     async fn look_again(&self, opened: &mut Opened) -> Turn {
         let host = &self.host.host;
+        if !self.host.arms() {
+            // What is timed there is sshd's configuration.
+            let stands = sshd::look_again(self.context, self.host, opened).await;
+            return if stands { Turn::Armed(None) } else { Turn::NotWell };
+        }
         let Some(seen) = self.see(opened).await else { return Turn::Armed(None) };
         if seen.facts.window.as_ref().is_some_and(|window| window.run == self.context.run) {
             return Turn::Armed(None);
@@ -280,18 +287,25 @@ impl<'a> HostTurn<'a> {
     async fn work(&self, opened: &mut Opened) -> Option<Turn> {
         let seen = self.look(opened).await?;
         if self.mode == Mode::DryRun {
-            self.would_change(&seen).await;
+            self.would_change(opened, &seen).await?;
             self.tell(EventKind::HostDone { host: self.host.host.clone() }).await;
             return Some(Turn::Done);
         }
         let at_once: Vec<&HostStep> = self.host.steps.iter().filter(|s| !s.is_armed()).collect();
         let ledger = self.ledger(opened, !at_once.is_empty()).await?;
+        let mut reverts: Option<DateTime<Utc>> = None;
         for step in &at_once {
             if self.context.enough.is_cancelled() {
                 return Some(Turn::NotBegun);
             }
             self.in_time().await?;
-            self.step(opened, step, &ledger).await?;
+            match &step.spec {
+                StepSpec::SshdConfig(spec) => {
+                    let changed = self.sshd(opened, step, spec).await?;
+                    reverts = reverts.max(changed.reverts);
+                }
+                _ => self.step(opened, step, &ledger).await?,
+            }
         }
         self.in_time().await?;
         if self.context.enough.is_cancelled() {
@@ -299,6 +313,10 @@ impl<'a> HostTurn<'a> {
         }
         if let Some(files) = self.files() {
             return self.arm(opened, &seen, &files).await;
+        }
+        if let Some(reverts) = reverts {
+            sshd::timed(self.context, self.host, reverts).await;
+            return Some(Turn::Armed(None));
         }
         self.tell(EventKind::HostDone { host: self.host.host.clone() }).await;
         // The ledger is what `resume` goes by until the journal has it all; one that cannot be removed harms nobody.
@@ -308,13 +326,31 @@ impl<'a> HostTurn<'a> {
         Some(Turn::Done)
     }
 
-    async fn would_change(&self, seen: &Seen) {
+    /// Says what would change; None if a gate of sshd's configuration stays closed.
+    async fn would_change(&self, opened: &mut Opened, seen: &Seen) -> Option<()> {
+        for step in &self.host.steps {
+            if let StepSpec::SshdConfig(spec) = &step.spec {
+                self.sshd(opened, step, spec).await?;
+            }
+        }
+        let mut others = self.host.steps.iter().filter(|s| !matches!(s.spec, StepSpec::SshdConfig(_)));
+        if others.next().is_none() && !self.host.steps.is_empty() {
+            return Some(());
+        }
         let files = self.files();
         let diff = diff(seen, &self.context.plan, self.host, files.as_ref());
-        let first = self.host.steps.first().filter(|_| files.is_none());
+        let first = self.host.steps.iter().find(|s| !matches!(s.spec, StepSpec::SshdConfig(_)));
+        let first = first.filter(|_| files.is_none());
         let step = first.map_or_else(StepId::arm, |step| step.id.clone());
         let outcome = if diff.is_empty() { Outcome::Unchanged } else { Outcome::WouldChange { diff } };
         self.tell(EventKind::StepFinished { host: self.host.host.clone(), step, outcome }).await;
+        Some(())
+    }
+
+    /// Changes sshd's configuration, or says what would change; None if the host's turn ends here.
+    async fn sshd(&self, opened: &mut Opened, step: &HostStep, spec: &SshdStep) -> Option<sshd::Changed> {
+        let prior = self.prior.as_ref();
+        sshd::change(self.context, self.host, (step, spec), prior, self.mode, opened).await
     }
 
     /// The window's files, as they are sent to the host; none if nothing is armed there.

@@ -456,7 +456,7 @@ impl Conductor {
         let state = self.context.proposer.state().await;
         for (index, plan) in self.context.plan.hosts.iter().enumerate() {
             let Some(host) = state.as_ref().and_then(|s| s.hosts.get(&plan.host)) else { continue };
-            if !matches!(host.phase, HostPhase::Armed { .. }) {
+            if !matches!(host.phase, HostPhase::Armed { .. }) || !plan.arms() {
                 continue;
             }
             let token = self.context.stop.child_token();

@@ -14,6 +14,13 @@ pub trait Opener: Send + Sync + 'static {
         host: &'a HostPlan,
     ) -> BoxFuture<'a, Result<Opened, Failure>>;
 
+    /// Logs in on a new connection, with one key and one try: the key that [`Link::canary`] has shown to open the account.
+    fn log_in<'a>(
+        &'a self,
+        host: &'a HostPlan,
+        account: &'a str,
+    ) -> BoxFuture<'a, Result<Box<dyn Login>, Failure>>;
+
     /// The hosts of the run that are reached through this one, as far as is known.
     fn reached_through(&self, host: &HostPlan) -> Vec<HostName> {
         let _ = host;
@@ -41,6 +48,31 @@ pub trait Link: Send + Sync {
 
     /// Opens one more shell over the same link.
     fn another_shell(&self) -> BoxFuture<'_, Result<HostShell, Failure>>;
+
+    /// Logs in as an account through a server that `command`, run as root, is at the far end of a channel of this link:
+    /// `sshd -i -f …`. Tells which key was accepted, in words.
+    fn canary<'a>(
+        &'a self,
+        host: &'a HostPlan,
+        account: &'a str,
+        command: &'a [String],
+    ) -> BoxFuture<'a, Result<String, Failure>>;
+
+    /// Says goodbye, within a deadline.
+    fn close(self: Box<Self>) -> BoxFuture<'static, ()>;
+}
+
+/// A login that holds a connection and does nothing with it.
+pub trait Login: Send + Sync {
+    /// Runs a command that does nothing: a login may be let in and still be of no use.
+    fn runs(&mut self) -> BoxFuture<'_, Result<(), Failure>>;
+
+    /// Waits for the server's next question whether we are still there, `keepalive@openssh.com`; false when the connection
+    /// is gone. Questions that came since the last call are not lost.
+    fn keepalive(&mut self) -> BoxFuture<'_, bool>;
+
+    /// Reads and answers no more. Resolves when the server has closed the connection.
+    fn stall(self: Box<Self>) -> BoxFuture<'static, ()>;
 
     /// Says goodbye, within a deadline.
     fn close(self: Box<Self>) -> BoxFuture<'static, ()>;

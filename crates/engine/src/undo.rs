@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use pipedown_model::{Effect, EventKind, Failure, FailureClass, HostPhase, HostPlan, RolledBackBy};
+use pipedown_model::{Effect, EventKind, Failure, FailureClass, HostPhase, HostPlan, RolledBackBy, StepSpec};
 use pipedown_steps::{CancelReport, CancelResult, ChangeName, Changer, Which, cancel};
 
 use crate::context::{Context, Kept};
@@ -98,6 +98,20 @@ async fn attempt(
         Some(opened) => opened,
         None => Box::new(context.opener.open(Some(&context.run), plan).await.map_err(|e| (e, true))?),
     };
+    let mut restored = match crate::sshd::take_back(context, plan, name.clone(), &mut opened).await {
+        Ok(lines) => lines,
+        Err(failed) => {
+            opened.close().await;
+            return Err(failed);
+        }
+    };
+    if !plan.arms()
+        && plan.steps.iter().all(|step| matches!(step.spec, StepSpec::SshdConfig(_)))
+        && !restored.is_empty()
+    {
+        opened.close().await;
+        return Ok(restored);
+    }
     let mut changer = Changer::new(&mut opened.shell, name);
     let result = cancel(&mut changer, &Which::Run(context.run.clone()), None).await;
     if result.is_ok() {
@@ -110,7 +124,10 @@ async fn attempt(
             let again = error.effect_unknown() || error.class() == FailureClass::Dropped;
             Err((error.failure(), again))
         }
-        Ok(report) => told(report).map_err(|failure| (failure, false)),
+        Ok(report) => {
+            restored.extend(told(report).map_err(|failure| (failure, false))?);
+            Ok(restored)
+        }
     }
 }
 

@@ -168,6 +168,12 @@ pub enum FindingCode {
     NotPersistent,
     /// Started before, and it cannot be known whether it finished.
     UnknownEffect,
+    /// What sshd says of a configuration, and what a change of it would mean.
+    Sshd,
+    /// Who may log in.
+    Access,
+    /// Another run's change of sshd's configuration is on trial, or timed.
+    OtherChange,
 }
 
 /// What a gate found on a host.

@@ -341,7 +341,7 @@ impl HostState {
             }
             EventKind::Armed { cancel_script, ends_with, .. } => {
                 self.ends_with = *ends_with;
-                self.cancel_script = Some(cancel_script.clone());
+                self.cancel_script = Some(cancel_script.clone()).filter(|script| !script.is_empty());
                 self.error = None;
             }
             _ => {}

@@ -1,17 +1,18 @@
 //! How hosts are reached: SSH, and one privileged shell on each.
 
-use std::sync::{Arc, OnceLock};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use pipedown_engine::{Link, Opened, Opener};
+use pipedown_engine::{Link, Login, Opened, Opener};
 use pipedown_model::{Become, Failure, FailureClass, HostKeySeen, HostName, HostPlan, RunId};
 use pipedown_ssh::{
-    Anchors, ConnectError, Connection, Connector, FailureClass as SshClass, LoginOptions, Phase, Route,
-    Settings, SshfpLookup, Target,
+    Anchors, Carrier, Chunk, ConnectError, Connection, Connector, Exec, FailureClass as SshClass,
+    LoginOptions, Phase, ProvenIdentity, Route, Settings, SshfpLookup, Target,
 };
-use pipedown_steps::{HostShell, Secret, ShellOptions};
+use pipedown_steps::{HostShell, Secret, ShellOptions, run_instead};
 
 use crate::bastions::Bastions;
 use crate::cli::ReachArgs;
@@ -23,10 +24,16 @@ use crate::targets::{self, Targets};
 /// How long a name server has for each answer.
 const DNS_LIMIT: Duration = Duration::from_secs(5);
 
+/// How long a command that does nothing may take.
+const RUN_LIMIT: Duration = Duration::from_secs(20);
+/// How much is read of what a login says before a command runs.
+const MOST_SAID: usize = 64 * 1024;
+
 /// Opens hosts over SSH.
 pub struct SshOpener {
     connector: Connector,
     targets: Arc<Targets>,
+    opened_by: Arc<OpenedBy>,
     bastions: OnceLock<Bastions>,
     password: Option<Secret>,
 }
@@ -39,7 +46,9 @@ impl SshOpener {
     pub fn new(around: &Surroundings, reach: &ReachArgs) -> Result<Self, Stop> {
         let connector = connector(around, reach.connect_timeout, Prompt::new(reach)?);
         let targets = around.targets()?;
-        Ok(Self { connector, targets, bastions: OnceLock::new(), password: secrets::become_password(reach)? })
+        let password = secrets::become_password(reach)?;
+        let opened_by = Arc::default();
+        Ok(Self { connector, targets, opened_by, bastions: OnceLock::new(), password })
     }
 
     /// Reads the keys of all hosts and asks for their passphrases: nobody is asked once the work has begun.
@@ -65,16 +74,29 @@ impl SshOpener {
         self.connector.warnings().iter().map(ToString::to_string).collect()
     }
 
-    /// How a host of a plan is reached. Commands of `Match exec` may run: not on a thread that others wait for.
     async fn target(&self, host: &HostPlan) -> Result<Target, Failure> {
-        let request = targets::request_of_plan(host);
-        let targets = Arc::clone(&self.targets);
-        let found = tokio::task::spawn_blocking(move || targets.of(&request)).await;
-        let found = found.map_err(|e| {
-            Failure::new(FailureClass::Controller, format!("find the way to {}: {e}", host.host))
-        })?;
-        found.map_err(|e| Failure::new(FailureClass::Controller, e.to_string()).with_hint(e.hint()))
+        target(&self.targets, host).await
     }
+}
+
+/// How a host of a plan is reached. Commands of `Match exec` may run: not on a thread that others wait for.
+async fn target(targets: &Arc<Targets>, host: &HostPlan) -> Result<Target, Failure> {
+    let request = targets::request_of_plan(host);
+    let targets = Arc::clone(targets);
+    let found = tokio::task::spawn_blocking(move || targets.of(&request)).await;
+    let found = found
+        .map_err(|e| Failure::new(FailureClass::Controller, format!("find the way to {}: {e}", host.host)))?;
+    found.map_err(|e| Failure::new(FailureClass::Controller, e.to_string()).with_hint(e.hint()))
+}
+
+/// How an account of the host is logged in to by a connection that nothing runs on: nobody but the server asks whether the
+/// other side is there.
+async fn idle_target(targets: &Arc<Targets>, host: &HostPlan, account: &str) -> Result<Target, Failure> {
+    let mut host = host.clone();
+    account.clone_into(&mut host.target.user);
+    let mut target = target(targets, &host).await?;
+    target.link.keepalive = Some(Duration::ZERO);
+    Ok(target)
 }
 
 /// Makes a connector with the user's files and agent. `limit` is for the name, for TCP's connect and for the version
@@ -102,6 +124,20 @@ fn system_dns() -> Option<SshfpLookup> {
 }
 
 impl Opener for SshOpener {
+    fn log_in<'a>(
+        &'a self,
+        host: &'a HostPlan,
+        account: &'a str,
+    ) -> BoxFuture<'a, Result<Box<dyn Login>, Failure>> {
+        async move {
+            let mut target = idle_target(&self.targets, host, account).await?;
+            target.login.only_identity = self.opened_by.get(&host.host, account);
+            let connection = self.connector.connect(&target).await.map_err(|e| failure(&e))?;
+            Ok(Box::new(SshLogin { connection, asked: 0 }) as Box<dyn Login>)
+        }
+        .boxed()
+    }
+
     fn reached_through(&self, host: &HostPlan) -> Vec<HostName> {
         self.bastions.get().map(|bastions| bastions.behind(&host.host)).unwrap_or_default()
     }
@@ -118,7 +154,15 @@ impl Opener for SshOpener {
             let key = HostKeySeen { algorithm: key.algorithm().to_owned(), fingerprint: key.fingerprint() };
             let to_root = host.target.r#become;
             let password = self.password.clone().filter(|_| to_root == Become::Sudo);
-            let link = SshLink { connection, to_root, password, run: run.cloned() };
+            let link = SshLink {
+                connection,
+                connector: self.connector.clone(),
+                targets: Arc::clone(&self.targets),
+                opened_by: Arc::clone(&self.opened_by),
+                to_root,
+                password,
+                run: run.cloned(),
+            };
             let shell = link.another_shell().await?;
             Ok(Opened { key, shell, link: Box::new(link) })
         }
@@ -126,8 +170,88 @@ impl Opener for SshOpener {
     }
 }
 
+/// Which key a canary has shown to open an account of a host.
+#[derive(Default)]
+struct OpenedBy(Mutex<HashMap<(HostName, String), ProvenIdentity>>);
+
+impl OpenedBy {
+    fn get(&self, host: &HostName, account: &str) -> Option<ProvenIdentity> {
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        known.get(&(host.clone(), account.to_owned())).cloned()
+    }
+
+    fn note(&self, host: &HostName, account: &str, identity: ProvenIdentity) {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        known.insert((host.clone(), account.to_owned()), identity);
+    }
+}
+
+/// A login on which nothing runs.
+struct SshLogin {
+    connection: Connection,
+    /// Keepalives that were waited for.
+    asked: u64,
+}
+
+impl Login for SshLogin {
+    fn runs(&mut self) -> BoxFuture<'_, Result<(), Failure>> {
+        runs(&self.connection).boxed()
+    }
+
+    fn keepalive(&mut self) -> BoxFuture<'_, bool> {
+        self.asked = self.asked.saturating_add(1);
+        let asked = self.connection.keepalive(self.asked);
+        async move { asked.await.is_ok() }.boxed()
+    }
+
+    fn stall(self: Box<Self>) -> BoxFuture<'static, ()> {
+        async move {
+            self.connection.stall().await;
+        }
+        .boxed()
+    }
+
+    fn close(self: Box<Self>) -> BoxFuture<'static, ()> {
+        self.connection.close().boxed()
+    }
+}
+
+/// Runs a command that does nothing but say so.
+async fn runs(connection: &Connection) -> Result<(), Failure> {
+    const WORD: &str = "pipedown-runs";
+    let failed = |why: String| {
+        let text = format!("run a command on {} as {}: {why}", connection.host(), connection.user());
+        Failure::new(FailureClass::Step, text)
+    };
+    let mut exec = connection.exec(&format!("echo {WORD}")).await.map_err(|e| failed(e.to_string()))?;
+    exec.stdin.eof();
+    let mut said = Vec::new();
+    let mut end = None;
+    let drained = async {
+        while let Some(chunk) = exec.output.next().await {
+            match chunk {
+                Chunk::Stdout(bytes) => said.extend(bytes.into_iter().take(MOST_SAID)),
+                Chunk::Stderr(_) => {}
+                Chunk::Exit(status) => end = Some(format!("status {status}")),
+                Chunk::Signal(name) => end = Some(format!("signal {name}")),
+                Chunk::Refused => end = Some("the server refused".to_owned()),
+                Chunk::Overflow => end = Some("it said too much".to_owned()),
+                Chunk::Lost => end = Some("the link went away".to_owned()),
+            }
+        }
+    };
+    tokio::time::timeout(RUN_LIMIT, drained).await.map_err(|_| failed("no end of it".to_owned()))?;
+    if String::from_utf8_lossy(&said).contains(WORD) {
+        return Ok(());
+    }
+    Err(failed(format!("it did not run: {}", end.unwrap_or_else(|| "no status".to_owned()))))
+}
+
 struct SshLink {
     connection: Connection,
+    connector: Connector,
+    targets: Arc<Targets>,
+    opened_by: Arc<OpenedBy>,
     to_root: Become,
     password: Option<Secret>,
     run: Option<RunId>,
@@ -144,13 +268,7 @@ impl Link for SshLink {
 
     fn another_shell(&self) -> BoxFuture<'_, Result<HostShell, Failure>> {
         async move {
-            let command = pipedown_steps::command(self.to_root, self.password.is_some());
-            let exec = self.connection.exec(&command).await.map_err(|e| {
-                Failure::new(
-                    FailureClass::Dropped,
-                    format!("start a shell on {}: {e}", self.connection.host()),
-                )
-            })?;
+            let exec = self.root_exec().await?;
             let options = ShellOptions { run: self.run.clone(), ..ShellOptions::default() };
             let library = pipedown_steps::library();
             HostShell::open(exec, self.to_root, self.password.clone(), library, options)
@@ -160,8 +278,47 @@ impl Link for SshLink {
         .boxed()
     }
 
+    fn canary<'a>(
+        &'a self,
+        host: &'a HostPlan,
+        account: &'a str,
+        command: &'a [String],
+    ) -> BoxFuture<'a, Result<String, Failure>> {
+        async move {
+            let target = idle_target(&self.targets, host, account).await?;
+            let exec = self.root_exec().await?;
+            let options = ShellOptions::default();
+            let exec = run_instead(exec, self.to_root, self.password.clone(), command, &options)
+                .await
+                .map_err(|e| e.failure())?;
+            let host_key = self.connection.host_key().clone();
+            let carrier = Carrier { exec, begins_after: String::new(), host_key };
+            let inner = self.connector.connect_on(&target, carrier).await.map_err(|e| failure(&e))?;
+            if let Some(identity) = inner.proven_identity() {
+                self.opened_by.note(&host.host, account, identity.clone());
+            }
+            let key = inner.identity().to_owned();
+            // Others may have logins without a shell, for file transfer; ours is worth nothing without.
+            let ran = if account == host.target.user { runs(&inner).await } else { Ok(()) };
+            inner.close().await;
+            ran.map(|()| key)
+        }
+        .boxed()
+    }
+
     fn close(self: Box<Self>) -> BoxFuture<'static, ()> {
         self.connection.close().boxed()
+    }
+}
+
+impl SshLink {
+    /// The exec in which sudo, or doas, starts a shell.
+    async fn root_exec(&self) -> Result<Exec, Failure> {
+        let command = pipedown_steps::command(self.to_root, self.password.is_some());
+        self.connection.exec(&command).await.map_err(|e| {
+            let text = format!("start a shell on {}: {e}", self.connection.host());
+            Failure::new(FailureClass::Dropped, text)
+        })
     }
 }
 

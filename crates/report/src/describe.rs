@@ -350,6 +350,9 @@ pub(crate) fn gate(code: FindingCode) -> &'static str {
         FindingCode::Zone => "time zone",
         FindingCode::NotPersistent => "persistence",
         FindingCode::UnknownEffect => "unknown effect",
+        FindingCode::Sshd => "sshd",
+        FindingCode::Access => "access",
+        FindingCode::OtherChange => "other change",
     }
 }
 

@@ -38,4 +38,4 @@ pub use privilege::command;
 pub use reap::reap;
 pub use run::{Guard, RunReport, run_step};
 pub use secret::Secret;
-pub use shell::{Call, HostShell, Reply, ShellOptions};
+pub use shell::{Call, HostShell, Reply, ShellOptions, run_instead};

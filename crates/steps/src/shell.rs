@@ -262,6 +262,43 @@ impl HostShell {
     }
 }
 
+/// Runs one command as root in place of the shell: from now on the streams are its own, from its first byte. `exec` was
+/// started with [`command`](crate::command).
+///
+/// # Errors
+/// As [`HostShell::open`]; what the command itself says and does is not waited for.
+pub async fn run_instead(
+    exec: Exec,
+    become_: Become,
+    password: Option<Secret>,
+    words: &[String],
+    options: &ShellOptions,
+) -> Result<Exec, StepError> {
+    let Exec { mut stdin, mut output, signals } = exec;
+    let ready = privilege::ready_text();
+    let lane = || Lane::new(options.output_limit, &ready);
+    let mut streams = Streams { become_, stdout: lane(), stderr: lane(), ready: false, end: End::default() };
+    let begun = async {
+        match password {
+            Some(password) => streams.answer(&mut stdin, &mut output, &password).await,
+            None => {
+                while !streams.ready {
+                    if !streams.receive(&mut output).await {
+                        return Err(streams.ended("sudo"));
+                    }
+                }
+                Ok(())
+            }
+        }
+    };
+    let limit = options.opening;
+    timeout(limit, begun).await.map_err(|_| StepError::Deadline { call: "sudo", limit })??;
+    let quoted: Vec<String> = words.iter().map(|word| format!("'{}'", word.replace('\'', r"'\''"))).collect();
+    let line = wire::driver_line(privilege::token(), &format!("exec {}", quoted.join(" ")));
+    stdin.write_all(line.as_bytes()).await?;
+    Ok(Exec { stdin, output, signals })
+}
+
 /// A call whose answer is awaited, or that was not sent for a reason.
 struct Expected {
     call: &'static str,

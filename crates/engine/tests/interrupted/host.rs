@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, TimeDelta, Utc};
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use pipedown_engine::{Link, Opened, Opener, Options, UnknownSteps, WireProof};
+use pipedown_engine::{Link, Login, Opened, Opener, Options, UnknownSteps, WireProof};
 use pipedown_model::{
     Become, Failure, FailureClass, HostKeySeen, HostName, HostPlan, HostStep, Message, OnFailure, Plan,
     PlaybookSource, RunId, RunStep, ShutdownHow, StepId, StepSpec, Target, TextId, TimeSource,
@@ -166,12 +166,34 @@ impl Link for LocalLink {
         self.shell().boxed()
     }
 
+    fn canary<'a>(
+        &'a self,
+        host: &'a HostPlan,
+        _account: &'a str,
+        _command: &'a [String],
+    ) -> BoxFuture<'a, Result<String, Failure>> {
+        async move { Err(no_sshd(host)) }.boxed()
+    }
+
     fn close(self: Box<Self>) -> BoxFuture<'static, ()> {
         async {}.boxed()
     }
 }
 
+/// These hosts are folders: nothing listens there.
+fn no_sshd(host: &HostPlan) -> Failure {
+    Failure::new(FailureClass::Connect, format!("connect to {}: it has no sshd", host.host))
+}
+
 impl Opener for Local {
+    fn log_in<'a>(
+        &'a self,
+        host: &'a HostPlan,
+        _account: &'a str,
+    ) -> BoxFuture<'a, Result<Box<dyn Login>, Failure>> {
+        async move { Err(no_sshd(host)) }.boxed()
+    }
+
     fn open<'a>(
         &'a self,
         run: Option<&'a RunId>,
