@@ -5,6 +5,8 @@ use super::super::fixture::{
 };
 use super::*;
 
+mod real_sshd;
+
 const KEEPALIVE: &[&str] = &["ClientAliveInterval 60", "ClientAliveCountMax 3"];
 
 fn apply(seen: &SshdSeen, step: &SshdStep) -> SshdSeen {
