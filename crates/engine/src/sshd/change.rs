@@ -65,15 +65,21 @@ impl Change<'_> {
         if candidate.changes.is_empty() {
             return Some(self.unchanged(&seen, ours).await);
         }
-        let identities = gates::identities(self.host);
+        let identities = effects::identities(&seen, self.host);
         let checked = match machine.check(&seen, &candidate.changes, &identities).await {
             Ok(checked) => checked,
             Err(error) => return self.lost(&error).await,
         };
-        self.judge(effects::candidate(&seen, &candidate, &checked, self.spec)).await?;
+        self.judge(effects::candidate(&seen, &candidate, &checked)).await?;
+        let before = match machine.check(&seen, &[], &identities).await {
+            Ok(before) => before.effective,
+            Err(error) => return self.lost(&error).await,
+        };
+        let access = effects::access(&seen, &before, &checked, self.narrows_access);
+        self.judge(access.into_iter().collect()).await?;
         let prepared = Prepared { seen, candidate, checked };
         if self.mode == Mode::DryRun {
-            let diff = effects::would_change(&prepared, self.spec);
+            let diff = effects::would_change(&prepared);
             self.finished(Outcome::WouldChange { diff }).await;
             return Some(Changed { reverts: None });
         }
@@ -339,7 +345,7 @@ impl Change<'_> {
         };
         self.told(after).await;
         if confirmed.is_some() {
-            self.finished(Outcome::Changed { diff: effects::changed(prepared, self.spec) }).await;
+            self.finished(Outcome::Changed { diff: effects::changed(prepared) }).await;
         }
         confirmed
     }

@@ -1,79 +1,44 @@
-//! What a candidate changes: files, effective values per identity, and what that means; pure.
+//! What a candidate changes: files, effective values per identity, who may log in; pure.
 
-use pipedown_model::{Finding, FindingCode, Severity, SshdStep, sshd_seconds};
-use pipedown_steps::sshd::{SshdAsked, SshdCandidate, SshdChecked, SshdConfig, SshdEffective, SshdSeen};
+use pipedown_model::{Finding, FindingCode, HostPlan, Severity};
+use pipedown_steps::sshd::{
+    SshdCandidate, SshdChecked, SshdComparison, SshdConfig, SshdDelta, SshdEffective, SshdHolds,
+    SshdIdentity, SshdOutcome, SshdSeen, sshd_compare, sshd_shut_out,
+};
 
 use super::change::Prepared;
-use super::gates::{self, finding};
+use super::gates::{accounts, finding};
 
-/// A keyword whose effective value changes, and for whom.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Difference {
-    keyword: String,
-    from: String,
-    to: String,
-    users: Vec<String>,
-    asked: bool,
-}
+/// So many of those who logged in lately are asked about; the latest come first.
+const MOST: usize = 200;
+/// So many of those who would be shut out are named.
+const NAMED: usize = 8;
 
-/// The values of a keyword, in the order in which sshd prints them; empty if it prints none.
-fn values(effective: &SshdEffective, keyword: &str) -> String {
-    let wanted = effective.values.iter().filter(|(name, _)| name.eq_ignore_ascii_case(keyword));
-    wanted.map(|(_, value)| value.as_str()).collect::<Vec<_>>().join(", ")
-}
-
-fn after<'a>(checked: &'a SshdChecked, before: &SshdEffective) -> Option<&'a SshdEffective> {
-    checked.effective.iter().find(|after| after.identity == before.identity && after.error.is_none())
-}
-
-fn differences(seen: &SshdSeen, checked: &SshdChecked, spec: &SshdStep) -> Vec<Difference> {
-    let asked = gates::keywords(spec);
-    let mut found: Vec<Difference> = Vec::new();
-    for before in &seen.effective {
-        let Some(after) = after(checked, before) else { continue };
-        let mut names: Vec<&str> = Vec::new();
-        for (name, _) in before.values.iter().chain(&after.values) {
-            if !names.contains(&name.as_str()) {
-                names.push(name);
-            }
-        }
-        for name in names {
-            let (from, to) = (values(before, name), values(after, name));
-            if from == to {
-                continue;
-            }
-            let asked_as = asked.iter().find(|keyword| keyword.eq_ignore_ascii_case(name));
-            let keyword = asked_as.map_or(name, String::as_str).to_owned();
-            let same = |d: &&mut Difference| d.keyword == keyword && d.from == from && d.to == to;
-            let user = before.identity.user.clone();
-            match found.iter_mut().find(same) {
-                Some(difference) => difference.users.push(user),
-                None => {
-                    let asked = asked_as.is_some();
-                    found.push(Difference { keyword, from, to, users: vec![user], asked });
-                }
-            }
+/// For whom effective values are asked: each account over the connection in hand, then who has logged in lately.
+pub(crate) fn identities(seen: &SshdSeen, host: &HostPlan) -> Vec<SshdIdentity> {
+    let ours = accounts(host).into_iter().map(|user| SshdIdentity { user, address: None });
+    let lately = seen
+        .logins
+        .iter()
+        .map(|login| SshdIdentity { user: login.user.clone(), address: login.address.clone() });
+    let mut identities: Vec<SshdIdentity> = Vec::new();
+    for identity in ours.chain(lately.take(MOST)) {
+        if !identities.contains(&identity) {
+            identities.push(identity);
         }
     }
-    found.sort_by_key(|difference| !difference.asked);
-    found
+    identities
 }
 
-impl Difference {
-    fn line(&self, everyone: usize) -> String {
-        let or_none = |value: &str| if value.is_empty() { "nothing".to_owned() } else { value.to_owned() };
-        let text = format!("{} {} -> {}", self.keyword, or_none(&self.from), or_none(&self.to));
-        if self.users.len() == everyone { text } else { format!("{text} for {}", self.users.join(", ")) }
-    }
+/// What changes for each account of ours.
+fn comparisons(seen: &SshdSeen, candidate: &SshdCandidate, checked: &SshdChecked) -> Vec<SshdComparison> {
+    let ours: Vec<SshdEffective> =
+        checked.effective.iter().filter(|effective| effective.identity.address.is_none()).cloned().collect();
+    sshd_compare(seen, candidate, &seen.effective, &ours)
 }
 
 /// What sshd says of the candidate, and what else should be known of it.
-pub(crate) fn candidate(
-    seen: &SshdSeen,
-    candidate: &SshdCandidate,
-    checked: &SshdChecked,
-    spec: &SshdStep,
-) -> Vec<Finding> {
+pub(crate) fn candidate(seen: &SshdSeen, candidate: &SshdCandidate, checked: &SshdChecked) -> Vec<Finding> {
     let code = FindingCode::Sshd;
     if !checked.verdict.ok {
         let said = checked.verdict.text.join("; ");
@@ -84,91 +49,120 @@ pub(crate) fn candidate(
     let warnings = checked.verdict.text.iter().map(|said| format!("sshd says of it: {said}"));
     findings.extend(warnings.map(|text| finding(code, Severity::Warn, text, None)));
     findings.extend(candidate.notes.iter().map(|note| finding(code, Severity::Info, note.clone(), None)));
-    findings.extend(candidate.asked.iter().filter_map(|asked| kept(seen, checked, asked)));
-    let everyone = seen.effective.len();
-    let also = differences(seen, checked, spec).into_iter().filter(|difference| !difference.asked);
-    let also = also.map(|difference| format!("also changes: {}", difference.line(everyone)));
+    let compared = comparisons(seen, candidate, checked);
+    for comparison in &compared {
+        if let Some(error) = &comparison.error {
+            let text = format!("sshd shows no values for {}: {error}", comparison.identity.user);
+            findings.push(finding(code, Severity::Refuse, text, None));
+        }
+    }
+    findings.extend(not_held(&compared));
+    let also = lines(&compared, |delta| !delta.asked);
+    let also = also.into_iter().map(|line| format!("also changes: {line}"));
     findings.extend(also.map(|text| finding(code, Severity::Warn, text, None)));
     let blind = SshdConfig::of(seen).canary_blind();
     if !blind.is_empty() {
-        let text =
-            format!("a login over the connection in hand cannot tell what these do: {}", blind.join("; "));
-        findings.push(finding(code, Severity::Info, text, None));
+        let text = format!("the canary cannot tell what these do: {}", blind.join("; "));
+        findings.push(finding(code, Severity::Info, text, "the logins on new connections can"));
     }
     findings
 }
 
-/// A value for everyone that somebody else's line keeps from becoming effective.
-fn kept(seen: &SshdSeen, checked: &SshdChecked, asked: &SshdAsked) -> Option<Finding> {
-    if asked.criteria.is_some() || asked.keyword.cumulative {
-        return None;
+/// Values that do not become effective: a refusal if for nobody, else a warning.
+fn not_held(compared: &[SshdComparison]) -> Vec<Finding> {
+    let mut found: Vec<(&SshdOutcome, Vec<&str>)> = Vec::new();
+    for comparison in compared {
+        for outcome in &comparison.outcomes {
+            if !matches!(outcome.holds, SshdHolds::No { .. }) {
+                continue;
+            }
+            let user = comparison.identity.user.as_str();
+            match found.iter_mut().find(|(known, _)| *known == outcome) {
+                Some((_, users)) => users.push(user),
+                None => found.push((outcome, vec![user])),
+            }
+        }
     }
-    let name = asked.keyword.name;
-    let stays: Vec<&SshdEffective> = seen
-        .effective
-        .iter()
-        .filter(|before| {
-            let Some(after) = after(checked, before) else { return false };
-            let (from, to) = (values(before, name), values(after, name));
-            // sshd does not print every keyword, and writes values in its own way.
-            !to.is_empty() && from == to && !same(&to, &asked.value)
-        })
-        .collect();
-    let first = stays.first()?;
-    let users: Vec<&str> = stays.iter().map(|stays| stays.identity.user.as_str()).collect();
-    let config = SshdConfig::of(seen);
-    let places = config
-        .matched(name)
-        .filter(|(_, line)| !line.ours)
-        .map(|(block, line)| format!("Match {} in {}", block.criteria, line.place));
-    let places: Vec<String> = places.collect();
-    let by = if places.is_empty() { String::new() } else { format!(": see {}", places.join(", ")) };
-    let value = values(first, name);
-    let text = format!(
-        "{name} {} does not become effective for {}: it stays {value}{by}",
-        asked.value,
-        users.join(", ")
-    );
-    let severity = if stays.len() == seen.effective.len() { Severity::Refuse } else { Severity::Warn };
-    Some(finding(FindingCode::Sshd, severity, text, "who set it there must agree first"))
+    let everyone = compared.iter().filter(|comparison| comparison.error.is_none()).count();
+    let found = found.into_iter().map(|(outcome, users)| {
+        let for_nobody = users.len() == everyone;
+        let severity = if for_nobody { Severity::Refuse } else { Severity::Warn };
+        let whom = if for_nobody { String::new() } else { format!(" for {}", users.join(", ")) };
+        let hint = "whoever set the other value must take it away first";
+        finding(FindingCode::Sshd, severity, format!("{outcome}{whom}"), hint)
+    });
+    found.collect()
 }
 
-/// Whether two spellings mean the same value.
-fn same(effective: &str, asked: &str) -> bool {
-    let asked = asked.trim_matches('"');
-    let seconds = |text: &str| sshd_seconds(text);
-    effective.eq_ignore_ascii_case(asked)
-        || (seconds(asked).is_some() && seconds(asked) == seconds(effective))
+/// Who logged in lately and could not any more.
+pub(crate) fn access(
+    seen: &SshdSeen,
+    before: &[SshdEffective],
+    checked: &SshdChecked,
+    accepted: bool,
+) -> Option<Finding> {
+    let code = FindingCode::Access;
+    let out = sshd_shut_out(&seen.logins, before, &checked.effective);
+    if out.is_empty() {
+        let text = "nobody who logged in within 30 days is shut out";
+        return Some(finding(code, Severity::Good, text, None));
+    }
+    let mut named: Vec<String> = out.iter().take(NAMED).map(ToString::to_string).collect();
+    if out.len() > NAMED {
+        named.push(format!("and {} more", out.len().saturating_sub(NAMED)));
+    }
+    let text = format!("shuts out who logged in lately: {}", named.join("; "));
+    Some(if accepted {
+        finding(code, Severity::Warn, text, None)
+    } else {
+        finding(code, Severity::Refuse, text, "--narrows-access accepts that")
+    })
+}
+
+/// `ClientAliveInterval 0 -> 60`, each once, with those for whom it changes unless that is everybody.
+fn lines(compared: &[SshdComparison], wanted: impl Fn(&SshdDelta) -> bool) -> Vec<String> {
+    let mut found: Vec<(String, Vec<&str>)> = Vec::new();
+    for comparison in compared {
+        for delta in comparison.deltas.iter().filter(|delta| wanted(delta)) {
+            let of = |values: &[String]| {
+                if values.is_empty() { "nothing".to_owned() } else { values.join(", ") }
+            };
+            let line = format!("{} {} -> {}", delta.keyword, of(&delta.before), of(&delta.after));
+            let user = comparison.identity.user.as_str();
+            match found.iter_mut().find(|(known, _)| *known == line) {
+                Some((_, users)) => users.push(user),
+                None => found.push((line, vec![user])),
+            }
+        }
+    }
+    let told = found.into_iter().map(|(line, users)| {
+        if users.len() == compared.len() { line } else { format!("{line} for {}", users.join(", ")) }
+    });
+    told.collect()
+}
+
+fn effective(prepared: &Prepared) -> Vec<String> {
+    let compared = comparisons(&prepared.seen, &prepared.candidate, &prepared.checked);
+    let asked = lines(&compared, |delta| delta.asked).into_iter().map(|line| format!("effective: {line}"));
+    let also = lines(&compared, |delta| !delta.asked).into_iter().map(|line| format!("also changes: {line}"));
+    asked.chain(also).collect()
 }
 
 /// What a dry run shows: the files' diff, then effective values, then who notices nothing yet.
-pub(crate) fn would_change(prepared: &Prepared, spec: &SshdStep) -> Vec<String> {
-    let Prepared { seen, candidate, checked } = prepared;
-    let mut lines: Vec<String> = candidate.diff(seen).lines().map(str::to_owned).collect();
-    lines.extend(effective(seen, checked, spec));
-    if seen.sessions > 0 {
-        let sessions = if seen.sessions == 1 {
-            "1 open session keeps"
-        } else {
-            &format!("{} open sessions keep", seen.sessions)
-        };
-        lines.push(format!("{sessions} the old configuration until reconnect"));
+pub(crate) fn would_change(prepared: &Prepared) -> Vec<String> {
+    let seen = &prepared.seen;
+    let mut lines: Vec<String> = prepared.candidate.diff(seen).lines().map(str::to_owned).collect();
+    lines.extend(effective(prepared));
+    match seen.sessions {
+        0 => {}
+        1 => lines.push("1 open session keeps the old configuration until reconnect".to_owned()),
+        n => lines.push(format!("{n} open sessions keep the old configuration until reconnect")),
     }
     lines
 }
 
 /// What was changed, in short.
-pub(crate) fn changed(prepared: &Prepared, spec: &SshdStep) -> Vec<String> {
-    let Prepared { seen, candidate, checked } = prepared;
-    let files = candidate.changes.iter().map(|change| change.path.clone());
-    files.chain(effective(seen, checked, spec)).collect()
-}
-
-fn effective(seen: &SshdSeen, checked: &SshdChecked, spec: &SshdStep) -> Vec<String> {
-    let everyone = seen.effective.len();
-    let lines = differences(seen, checked, spec).into_iter().map(|difference| {
-        let lead = if difference.asked { "effective" } else { "also changes" };
-        format!("{lead}: {}", difference.line(everyone))
-    });
-    lines.collect()
+pub(crate) fn changed(prepared: &Prepared) -> Vec<String> {
+    let files = prepared.candidate.changes.iter().map(|change| change.path.clone());
+    files.chain(effective(prepared)).collect()
 }

@@ -3,7 +3,7 @@
 use pipedown_model::{
     Evidence, Failure, Finding, FindingCode, HostName, HostPlan, Proof, RunId, Severity, SshdStep,
 };
-use pipedown_steps::sshd::{SshdConfirmed, SshdIdentity, SshdOwner, SshdProblem, SshdSeen};
+use pipedown_steps::sshd::{SshdConfirmed, SshdOwner, SshdProblem, SshdSeen};
 
 pub(crate) fn finding(
     code: FindingCode,
@@ -28,11 +28,6 @@ pub(crate) fn accounts(host: &HostPlan) -> Vec<String> {
         }
     }
     accounts
-}
-
-/// For whom effective values are compared: each login over the connection in hand.
-pub(crate) fn identities(host: &HostPlan) -> Vec<SshdIdentity> {
-    accounts(host).into_iter().map(|user| SshdIdentity { user, address: None }).collect()
 }
 
 /// The keywords that a step is about, each once, as the playbook spells them.

@@ -62,6 +62,7 @@ async fn the_order_of_events() {
         [
             "look",
             "check",
+            "check",
             "stage",
             "canary root",
             "canary deploy",
@@ -242,8 +243,8 @@ async fn a_second_run_changes_nothing_and_takes_no_lock() {
 async fn a_dry_run_looks_and_asks_and_nothing_else() {
     let world = World::new(2, 1);
     let told = run_with(&world, Fault::None, |change| change.mode = Mode::DryRun).await;
-    assert_eq!(kinds(&told), ["found Good", "would change"]);
-    assert_eq!(world.calls(), ["look", "check"]);
+    assert_eq!(kinds(&told), ["found Good", "found Good", "would change"]);
+    assert_eq!(world.calls(), ["look", "check", "check"]);
     assert!(!world.serves_new());
 }
 
