@@ -118,7 +118,34 @@ fn in_groups(patterns: &str, groups: &[String]) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    /// The same by trying everything.
+    fn slow(pattern: &[char], text: &[char]) -> bool {
+        match (pattern.split_first(), text.split_first()) {
+            (None, _) => text.is_empty(),
+            (Some(('*', rest)), None) => slow(rest, text),
+            (Some(('*', rest)), Some((_, shorter))) => slow(rest, text) || slow(pattern, shorter),
+            (Some((p, rest)), Some((t, shorter))) => (*p == '?' || p == t) && slow(rest, shorter),
+            (Some(_), None) => false,
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_pattern_covers_what_trying_everything_finds(pattern in "[ab*?]{0,7}", text in "[ab]{0,7}") {
+            let (p, t): (Vec<char>, Vec<char>) = (pattern.chars().collect(), text.chars().collect());
+            prop_assert_eq!(glob(&pattern, &text), slow(&p, &t));
+        }
+
+        #[test]
+        fn no_criteria_make_it_fall_over(criteria in "((User|Address|LocalPort|Group|[!,*]|\\PC) ?){0,6}") {
+            let who = Somebody { user: "bob", groups: Some(&[]), address: None, local: None };
+            let _ = applies(&criteria, &who);
+        }
+    }
 
     #[test]
     fn patterns_cover_what_sshd_lets_them_cover() {
