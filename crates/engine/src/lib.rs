@@ -27,7 +27,7 @@ mod supersede;
 mod undo;
 mod writer;
 
-pub use ask::ask;
+pub use ask::{ask, visit};
 pub use conductor::{Command, Setup, Work, conduct};
 pub use control::{Asked, ControlSocket, Request, ask as ask_controller};
 pub use dispatcher::{Clock, Dispatcher, Ended, Proposer};
