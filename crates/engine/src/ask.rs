@@ -62,12 +62,7 @@ where
     answers.into_iter().map(|(_, host, answer)| (host, answer)).collect()
 }
 
-async fn one<T, F>(
-    opener: &dyn Opener,
-    run: Option<&RunId>,
-    host: &HostPlan,
-    act: &F,
-) -> Result<T, Failure>
+async fn one<T, F>(opener: &dyn Opener, run: Option<&RunId>, host: &HostPlan, act: &F) -> Result<T, Failure>
 where
     F: for<'a> Fn(&'a mut Opened, &'a HostPlan) -> BoxFuture<'a, Result<T, Failure>>,
 {

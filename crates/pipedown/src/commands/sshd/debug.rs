@@ -19,8 +19,7 @@ use crate::trace::{Page, Trace};
 
 /// Serves SSH on 127.0.0.1 and prints every message that passes.
 #[derive(Debug, Args)]
-#[command(after_help = HELP)]
-pub struct SshdArgs {
+pub struct DebugArgs {
     /// Show every message; there is no other server than this one
     #[arg(long, required = true)]
     debug: bool,
@@ -38,27 +37,7 @@ pub struct SshdArgs {
     once: bool,
 }
 
-const HELP: &str = "\
-An SSH server on 127.0.0.1, without privileges, that has nothing to do with the
-machine's own: its host key is drawn at each start, and what a client sees after
-its login is a small host in a temporary folder, which is gone when the server
-ends (Ctrl-C). Every message is printed as it passes, both ways, with its number
-and name.
-
-The `ssh` line to copy, with a key made for it, and the host key's fingerprint
-are said first. Commands run as you, confined (where the kernel has Landlock)
-to the small host's folder: logging in as root makes nobody root. Only public
-keys let anybody in. A refused login says why.
-
-What passes before NEWKEYS is read from the wire with its contents; of what is
-encrypted after that, numbers, names and lengths are shown, and never what was
-typed.
-
-  pipedown sshd --debug                    # then copy the line it says
-  pipedown sshd --debug --port 2222 --authorized-keys ~/.ssh/id_ed25519.pub
-  pipedown sshd --debug --once --json > trace.jsonl";
-
-pub async fn run(around: &Surroundings, args: &SshdArgs) -> Result<ExitCode, Stop> {
+pub async fn run(around: &Surroundings, args: &DebugArgs) -> Result<ExitCode, Stop> {
     // First of all: from here on nothing stays behind.
     let mut signals = Signals::new()?;
     let dir = tempfile::Builder::new()
@@ -75,7 +54,7 @@ pub async fn run(around: &Surroundings, args: &SshdArgs) -> Result<ExitCode, Sto
 
 async fn serve(
     around: &Surroundings,
-    args: &SshdArgs,
+    args: &DebugArgs,
     dir: &Path,
     signals: &mut Signals,
 ) -> Result<(), Stop> {
@@ -113,7 +92,7 @@ async fn serve(
 }
 
 /// Who may log in beside root.
-fn users(args: &SshdArgs) -> Vec<String> {
+fn users(args: &DebugArgs) -> Vec<String> {
     let mut users = args.user.clone();
     if users.is_empty() {
         let operator = Surroundings::operator();
