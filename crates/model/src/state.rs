@@ -75,6 +75,11 @@ impl HostState {
         }
     }
 
+    /// Whether what is armed there is a timed change of sshd's configuration, and no window.
+    pub fn reverts(&self) -> bool {
+        self.confirmed && self.cancel_script.is_none() && matches!(self.phase, HostPhase::Armed { .. })
+    }
+
     /// The exit code that this host alone leads to.
     pub fn exit_code(&self) -> ExitCode {
         let class = |otherwise| self.error.as_ref().map_or(otherwise, |e| e.class.exit_code());

@@ -7,7 +7,7 @@ use pipedown_model::{
     StepId, Verdict,
 };
 
-use crate::style::{Tone, count, ending};
+use crate::style::{REVERTS, Tone, count, ending};
 use crate::{Style, Verbosity, printable};
 
 /// For whom a line is.
@@ -212,9 +212,11 @@ fn taken_back_by(by: RolledBackBy) -> &'static str {
 
 fn of_window(event: &Event, state: &RunState, style: &Style) -> Option<Said> {
     Some(match &event.kind {
-        EventKind::Armed { ends_with, fires, .. } => {
+        EventKind::Armed { host, ends_with, fires, .. } => {
             let when = style.when(*fires, event.at);
-            (NOTABLE, Tone::Good, "armed", format!("{} {when}", ending(*ends_with)))
+            let reverts = state.hosts.get(host).is_some_and(|h| h.reverts());
+            let what = if reverts { REVERTS } else { ending(*ends_with) };
+            (NOTABLE, Tone::Good, "armed", format!("{what} {when}"))
         }
         EventKind::ShutdownObserved { evidence, .. } => (NOTABLE, Tone::Good, "going down", evidence.clone()),
         EventKind::Silent { since, .. } => {

@@ -105,6 +105,9 @@ impl Style {
     }
 }
 
+/// What a timed change of sshd's configuration ends with.
+pub(crate) const REVERTS: &str = "sshd's configuration reverts";
+
 /// The words for how a window ends.
 pub(crate) fn ending(how: Option<ShutdownHow>) -> &'static str {
     match how {

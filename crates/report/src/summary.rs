@@ -9,7 +9,7 @@ use crate::dry_run::dry_run;
 use crate::next_steps::next_steps;
 use crate::problems::{on_controller, problems, went_on};
 use crate::standing::Standing;
-use crate::style::{Tone, count, ending};
+use crate::style::{REVERTS, Tone, count, ending};
 use crate::table::pad;
 use crate::{Style, clock, printable};
 
@@ -73,8 +73,9 @@ fn when(
     let hosts = || hosts.iter().filter_map(|h| state.hosts.get(*h));
     // A window that this run never read back is not known to end in a certain way.
     let unread = if standing == Standing::StillGoingDown { "shutdown" } else { ending(None) };
-    let endings: BTreeSet<&str> =
-        hosts().map(|h| h.ends_with.map_or(unread, |how| ending(Some(how)))).collect();
+    let endings: BTreeSet<&str> = hosts()
+        .map(|h| if h.reverts() { REVERTS } else { h.ends_with.map_or(unread, |how| ending(Some(how))) })
+        .collect();
     let ending = if endings.len() == 1 { endings.first().copied() } else { None };
     let ending = ending.unwrap_or(unread);
     let moments: BTreeSet<DateTime<Utc>> = hosts()

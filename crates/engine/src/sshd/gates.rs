@@ -100,10 +100,7 @@ pub(crate) fn busy(owner: Option<&SshdOwner>, what: &str) -> (String, String) {
 
 /// What the canary means to the operator: the host is as it was.
 pub(crate) fn canary_failed(account: &str, failure: Failure, host: &HostName) -> Failure {
-    let text = format!(
-        "log in to {host} as {account} through the new configuration (nothing was moved there): {}",
-        failure.text
-    );
+    let text = format!("{} (through the new configuration; {host} still has the old one)", failure.text);
     let hint = failure.hint.unwrap_or_else(|| format!("with this configuration {account} could not log in"));
     Failure::new(failure.class, text).with_hint(hint)
 }

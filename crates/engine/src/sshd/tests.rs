@@ -172,7 +172,7 @@ async fn a_canary_that_is_refused_says_that_nothing_was_moved() {
     };
     assert_eq!(
         error.text,
-        "log in to web01 as deploy through the new configuration (nothing was moved there): the server refused every key"
+        "log in to web01 as deploy: denied (through the new configuration; web01 still has the old one)"
     );
 }
 

@@ -308,7 +308,7 @@ impl Model {
         {
             self.cut(&mut inner, seconds);
         }
-        let refused = Failure::new(FailureClass::Auth, "the server refused every key");
+        let refused = Failure::new(FailureClass::Auth, format!("log in to web01 as {account}: denied"));
         let unreachable = Failure::new(FailureClass::Connect, "timed out");
         if inner.reachable_from > Instant::now() {
             return Some(Err(unreachable));
@@ -388,7 +388,10 @@ impl Machine for Model {
         async move {
             drop(self.call(&format!("canary {account}")).map_err(|e| e.failure())?);
             if self.fault == Fault::CanaryRefused(if account == "root" { "root" } else { "deploy" }) {
-                return Err(Failure::new(FailureClass::Auth, "the server refused every key"));
+                return Err(Failure::new(
+                    FailureClass::Auth,
+                    format!("log in to web01 as {account}: denied"),
+                ));
             }
             Ok(format!("id_{account}"))
         }
