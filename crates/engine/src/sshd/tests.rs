@@ -272,6 +272,19 @@ async fn resume_takes_a_trial_back_and_begins_anew_and_leaves_what_was_confirmed
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_would_be_shut_out_is_named_and_must_be_accepted() {
+    let world = World::new(2, 1);
+    let told = run(&world, Fault::ShutsOut).await;
+    assert_eq!(kinds(&told), ["found Refuse", "refused"]);
+    let Some(EventKind::Refused { error, .. }) = told.events.last() else { panic!() };
+    assert!(error.text.contains("shuts out who logged in lately: carol "), "{}", error.text);
+    assert_eq!(error.hint.as_deref(), Some("--narrows-access accepts that"));
+    assert!(!world.serves_new());
+    let told = run_with(&world, Fault::ShutsOut, |change| change.narrows_access = true).await;
+    assert_eq!(kinds(&told), ["found Warn", "started", "trial", "confirmed", "changed"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn another_runs_trial_is_named_and_left_alone() {
     let world = World::new(2, 1);
     world.other_trial();

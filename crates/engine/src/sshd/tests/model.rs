@@ -9,10 +9,10 @@ use futures::future::BoxFuture;
 use pipedown_model::{Failure, FailureClass, Operator, RunId, TextId};
 use pipedown_steps::StepError;
 use pipedown_steps::sshd::{
-    ConfirmReport, RollbackReport, RollbackScope, SshdChange, SshdChecked, SshdConfirmed, SshdConnection,
-    SshdEffective, SshdFile, SshdIdentity, SshdInclude, SshdListener, SshdOwner, SshdRolledBack, SshdSeen,
-    SshdService, SshdStaged, SshdState, SshdTrial, SshdTrialPhase, SshdTrialSeen, SshdVerdict, TrialRefusal,
-    TrialReport,
+    ConfirmReport, RecentLogin, RollbackReport, RollbackScope, SshdChange, SshdChecked, SshdConfirmed,
+    SshdConnection, SshdEffective, SshdFile, SshdIdentity, SshdInclude, SshdListener, SshdOwner,
+    SshdRolledBack, SshdSeen, SshdService, SshdStaged, SshdState, SshdTrial, SshdTrialPhase, SshdTrialSeen,
+    SshdVerdict, TrialRefusal, TrialReport,
 };
 use tokio::time::{Instant, sleep};
 
@@ -26,6 +26,8 @@ pub(crate) enum Fault {
     None,
     BrokenBaseline,
     CheckRefuses,
+    /// The candidate's `AllowUsers` leaves somebody out who logged in lately.
+    ShutsOut,
     StageFails,
     CanaryRefused(&'static str),
     TrialRefused,
@@ -170,7 +172,15 @@ impl Inner {
                 server_port: 22,
             }),
             effective: self.effective(self.file.as_deref()),
-            logins: Vec::new(),
+            logins: vec![RecentLogin {
+                user: "carol".to_owned(),
+                groups: vec!["users".to_owned()],
+                address: None,
+                method: Some("publickey".to_owned()),
+                at: Some(noon()),
+                on: false,
+                locked: false,
+            }],
             sessions: 3,
             others: Vec::new(),
             state: SshdState {
@@ -356,7 +366,13 @@ impl Machine for Model {
             let ok = self.fault != Fault::CheckRefuses;
             let text = changes.iter().find_map(|change| change.text.as_deref());
             let verdict = SshdVerdict { ok, text: Vec::new() };
-            Ok(SshdChecked { verdict, effective: inner.effective(text) })
+            let mut effective = inner.effective(text);
+            if self.fault == Fault::ShutsOut && text.is_some() {
+                let allowed = ("allowusers".to_owned(), "root deploy".to_owned());
+                let carol = SshdIdentity { user: "carol".to_owned(), address: None };
+                effective.push(SshdEffective { identity: carol, values: vec![allowed], error: None });
+            }
+            Ok(SshdChecked { verdict, effective })
         }
         .boxed()
     }

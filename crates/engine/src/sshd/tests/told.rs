@@ -91,7 +91,8 @@ pub(crate) async fn run(world: &World, fault: Fault) -> Told {
 /// Runs it; `adjust` changes what it is given.
 pub(crate) async fn run_with(world: &World, fault: Fault, adjust: impl FnOnce(&mut Given)) -> Told {
     let (host, spec, run, step) = (host(), spec(world), run_id(), StepId::new("sshd").unwrap());
-    let mut given = Given { prior: None, mode: Mode::Apply, wire_proof: WireProof::default() };
+    let mut given =
+        Given { narrows_access: false, prior: None, mode: Mode::Apply, wire_proof: WireProof::default() };
     adjust(&mut given);
     let clock: Clock = {
         let noon: DateTime<Utc> = "2026-11-22T12:00:00Z".parse().unwrap();
@@ -115,7 +116,7 @@ pub(crate) async fn run_with(world: &World, fault: Fault, adjust: impl FnOnce(&m
         spec: &spec,
         prior: given.prior.as_ref(),
         mode: given.mode,
-        narrows_access: false,
+        narrows_access: given.narrows_access,
         wire_proof: given.wire_proof,
     };
     let changed = change.work(&mut world.machine(fault)).await;
@@ -134,6 +135,7 @@ pub(crate) async fn run_with(world: &World, fault: Fault, adjust: impl FnOnce(&m
 
 /// What a test may change.
 pub(crate) struct Given {
+    pub(crate) narrows_access: bool,
     pub(crate) prior: Option<pipedown_model::StepRecord>,
     pub(crate) mode: Mode,
     pub(crate) wire_proof: WireProof,
