@@ -35,6 +35,7 @@ mod shipped;
 mod sigkill;
 mod ssh_config;
 mod sshd_debug;
+mod sshd_killed;
 mod sshd_plans;
 mod steps;
 mod storage;

@@ -293,10 +293,11 @@ impl RunState {
         }
     }
 
-    /// Whether some host may still go down because of this run.
+    /// Whether some host may still go down because of this run, or has a configuration on trial.
     pub fn is_active(&self, now: DateTime<Utc>) -> bool {
         self.mode == Mode::Apply
             && self.hosts.values().any(|h| match &h.phase {
+                _ if h.on_trial => true,
                 HostPhase::Armed { not_after, .. } => *not_after > now,
                 other => other.may_still_fire() && self.window.is_none_or(|w| w > now),
             })
