@@ -121,12 +121,18 @@ reload() {
 	else
 		kill -HUP "$pid" 2>/dev/null || why="the listener (process $pid) takes no signal"
 	fi
-	[ -z "$why" ] || return 1
+	if [ -n "$why" ]; then
+		find_current || why="$why, and the listener has ended"
+		return 1
+	fi
 	tries=100
 	while [ "$tries" -gt 0 ]; do
 		tries=$((tries - 1))
 		find_image "$pid" || { why='the listener ended when it read the configuration' && return 1; }
-		if listens "$pid" && { [ "$image" != "$was" ] || [ "$inodes" != "$had" ]; }; then return 0; fi
+		if listens "$pid" && { [ "$image" != "$was" ] || [ "$inodes" != "$had" ]; }; then
+			printf 'reloaded sshd\n'
+			return 0
+		fi
 		nap 0.1
 	done
 	why='the listener has not taken over within 10 s'
@@ -176,7 +182,7 @@ serve() {
 		[ "$tries_left" -gt 0 ] || { printf 'failed to reload sshd: %s\n' "$why" && return 1; }
 		nap 1
 	done
-	[ "$kind" = connection ] || printf 'reloaded sshd\n'
+	return 0
 }
 
 # ---- the end of a change
@@ -253,8 +259,6 @@ roll_back() {
 		mv "$folder" "$home/gone"
 	fi || return 1
 	rm -rf "$home/gone"
-	# A keeper that runs has read itself; sysvinit's must not find one without work.
-	[ -d "$confirmed" ] || rm -f "$home/keeper"
 	renew_proven
 	record warning "sshd's configuration was put back: $2"
 	settle_disk "$home"
@@ -292,8 +296,8 @@ install_keeper() {
 			'Conflicts=shutdown.target' \
 			'StartLimitIntervalSec=0' \
 			'[Service]' \
-			"ExecStartPre=/bin/sh $home/keeper boot" \
-			"ExecStart=/bin/sh $home/keeper wait" \
+			"ExecStartPre=/bin/sh -c '[ ! -e $home/keeper ] || exec sh $home/keeper boot'" \
+			"ExecStart=/bin/sh -c '[ ! -e $home/keeper ] || exec sh $home/keeper wait'" \
 			'WorkingDirectory=/' \
 			'Restart=on-failure' \
 			'RestartSec=1' \
@@ -323,9 +327,9 @@ install_keeper() {
 	fi
 }
 
-# Takes it away, unless something waits for it.
+# Takes it away, unless something waits for it. In a boot systemd is about to start what follows.
 remove_keeper() {
-	[ ! -e "$trial/armed" ] && [ ! -e "$confirmed/timed" ] || return 0
+	[ -z "$booting" ] && [ ! -e "$trial/armed" ] && [ ! -e "$confirmed/timed" ] || return 0
 	for units in "$R/etc/systemd/system" "$R/run/systemd/system"; do
 		[ -e "$units/$unit" ] || [ -L "$units/multi-user.target.wants/$unit" ] || continue
 		rm -f "$units/$unit" "$units/$unit.new" "$units/multi-user.target.wants/$unit"

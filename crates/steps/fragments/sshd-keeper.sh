@@ -69,9 +69,17 @@ watch() {
 	while turn; do
 		nap "$pause"
 	done
-	read -r pid _ <"$home/pid" && [ "$pid" = $$ ] && rm -f "$home/pid" "$home/boot"
-	rmdir "$home" "${home%/*}" "${home%/*/*}"
-	exit 0
+	tidy
+}
+
+# Nothing waits any more: what has started us goes, unless a change is about to begin.
+tidy() {
+	lock keeper 10 || return 0
+	if [ ! -d "$trial" ] && [ ! -e "$confirmed/timed" ]; then
+		remove_keeper
+		rm -f "$home/keeper" "$home/pid" "$home/boot"
+	fi
+	unlock
 }
 
 before_sshd() {
@@ -87,7 +95,7 @@ case $1 in
 boot) before_sshd ;;
 start)
 	before_sshd
-	turn && detach_keeper
+	if turn; then detach_keeper; else tidy; fi
 	;;
 wait) watch ;;
 esac

@@ -317,7 +317,8 @@ see_service() {
 		find_image "$listener"
 		find_listening
 		find_inodes "$listener"
-		printf 'listener %s %s %s %s\n' "$listener" "$started" "$image" "$inodes"
+		listener_as="$listener $started $image"
+		printf 'listener %s %s\n' "$listener_as" "$inodes"
 	fi
 	if [ -d "$R/sys/fs/selinux" ] && [ -e "$R/sys/fs/selinux/enforce" ]; then say selinux yes; fi
 	if on_systemd; then
@@ -341,7 +342,7 @@ see_proven() {
 		case $key in
 		at) say 'confirmed at' "$first" ;;
 		listener)
-			[ "$first $rest" != "$listener $started $image" ] || say 'confirmed listener' same
+			[ "$first $rest" != "$listener_as" ] || say 'confirmed listener' same
 			;;
 		file)
 			find_hash "$R$rest"
@@ -371,7 +372,7 @@ see_state() {
 }
 
 [ "$(id -u)" = 0 ] || [ -n "$R" ] || refuse not-root
-untitled=
+untitled='' listener_as=''
 find_server || refuse 'no-sshd'
 find_kind
 find_command

@@ -122,7 +122,7 @@ moved=yes
 record notice "sshd's configuration is tried for $within s; the dead-man is process $pid"
 move || give_up 'the files cannot be moved'
 test_sshd || give_up "sshd refuses what stands: $said"
-reload || give_up "$why"
+reload >/dev/null || give_up "$why"
 write_proven "$trial" || give_up "$trial takes no files"
 settle_disk "$trial"
 [ -e "$trial/armed" ] || give_up 'its time was up before the listener had taken over'

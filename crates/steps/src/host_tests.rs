@@ -3,6 +3,7 @@
 mod interrupted;
 mod once;
 mod place;
+mod sshd;
 mod windows;
 
 pub(crate) use place::{Draft, from_now, owner, seen_at, usual};
