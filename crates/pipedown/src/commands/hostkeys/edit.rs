@@ -33,8 +33,7 @@ Lines with patterns or markers stay as they are, and are named.";
 #[derive(Debug, Args)]
 #[command(after_help = REMOVE_HELP)]
 pub struct RemoveArgs {
-    /// A name as known_hosts writes it: host, [host]:port
-    #[arg(value_name = "NAME", required = true)]
+    #[arg(help = "A name as known_hosts writes it: host, [host]:port", value_name = "NAME", required = true)]
     names: Vec<String>,
     /// The file [default: ~/.ssh/known_hosts]
     #[arg(short, long, value_name = "FILE")]

@@ -16,8 +16,11 @@ use crate::terminal;
 #[derive(Debug, Args)]
 #[command(after_help = HELP)]
 pub struct FindArgs {
-    /// Hosts, or a name as known_hosts writes it: host, [host]:port
-    #[arg(value_name = "NAME|SET", required = true)]
+    #[arg(
+        help = "Hosts, or a name as known_hosts writes it: host, [host]:port",
+        value_name = "NAME|SET",
+        required = true
+    )]
     names: Vec<String>,
     /// The file [default: those that ssh reads for the host]
     #[arg(short, long, value_name = "FILE")]
