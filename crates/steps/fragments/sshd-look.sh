@@ -264,6 +264,8 @@ see_logins() {
 		time = 0; if ($1 ~ /^@/) time = substr($1, 2) + 0
 		if (time && time < oldest || !match($0, /: Accepted [^ ]+ for [^ ]+ from [^ ]+/)) next
 		split(substr($0, RSTART + 11, RLENGTH - 11), f, " ")
+		# A login over a pipe is a canary of ours.
+		if (f[5] == "UNKNOWN") next
 		key = f[1] " " f[3] " " f[5]; if (!(key in last) || time > last[key]) last[key] = time
 	} END { for (key in last) print "login", last[key], key }' | sort -k 2,2nr | head -n 1000
 	! has last || limited 10 last -w -i -n 2000 2>/dev/null | awk '
