@@ -48,7 +48,7 @@ where
         tokio::select! {
             biased;
             Some(ended) = working.join_next() => {
-                let ended = ended.ok().flatten();
+                let (_place, ended) = ended.map_or((None, None), |(place, end)| (Some(place), end));
                 if !go_on(ended.as_ref().map(|(_, end)| end)) {
                     stop.cancel();
                 }
@@ -60,15 +60,15 @@ where
                 let host = AssertUnwindSafe(make(index)).catch_unwind();
                 let tracked = Arc::clone(context);
                 working.spawn(context.tasks.track_future(async move {
-                    let end = host.await;
-                    drop(place);
-                    match end {
+                    let end = match host.await {
                         Ok(end) => Some((index, end)),
                         Err(_) => {
                             panicked(&tracked, index).await;
                             None
                         }
-                    }
+                    };
+                    // Nobody takes its place before its end was judged.
+                    (place, end)
                 }));
             }
             else => return ends,
