@@ -37,6 +37,7 @@ mod ssh_config;
 mod sshd_debug;
 mod sshd_killed;
 mod sshd_plans;
+mod sshd_rollout;
 mod steps;
 mod storage;
 mod trace;

@@ -8,7 +8,7 @@ mod place;
 mod shown;
 mod traced;
 
-pub use controller::{Controller, Said};
+pub use controller::{Controller, Running, Said};
 pub use openssh::OpenSsh;
 pub use people::Person;
 pub use place::{Place, release, tree};
