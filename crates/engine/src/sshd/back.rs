@@ -119,6 +119,11 @@ impl Change<'_> {
     }
 
     async fn reverted(&self, machine: &mut dyn Machine, by: RolledBackBy, error: Failure) -> After {
+        // A new connection shows what stands now; the old one leads to no listener where sshd had to be started anew.
+        let error = match machine.reopen().await {
+            Ok(()) => error,
+            Err(failure) => with(error, &format!("; a new login after that fails: {}", failure.text)),
+        };
         let serves = match self.look(machine).await {
             Ok(seen) => serves(&seen, self.spec),
             // That it is back is known from the host; what that means is not.
