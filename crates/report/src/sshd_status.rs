@@ -88,12 +88,16 @@ pub enum SshdChangeState {
 pub enum SshdRunning {
     /// Every new connection reads the files.
     EachConnection,
-    /// The files are those that a run has proven, whoever has reloaded since.
+    /// Listener and files are those that a run has proven.
     AsOnDisk,
     /// The daemon still runs what a run has proven; the files have been edited since.
     AsProven,
+    /// The files are those that a run has proven; the daemon was reloaded or started since.
+    Reloaded,
     /// Files were edited, and the daemon took files over: which came first is not known.
     Unknown,
+    /// A change is on trial.
+    OnTrial,
     /// No run has proven anything here.
     Unproven,
 }
@@ -106,6 +110,10 @@ impl SshdRunning {
             Self::AsProven => {
                 "as the last rollout has proven it, NOT as on disk: edited since, and not reloaded"
             }
+            Self::Reloaded => {
+                "not known: reloaded or started since the last rollout; the files are those that it has proven"
+            }
+            Self::OnTrial => "not known: a change is on trial",
             Self::Unknown => "not known: edited and reloaded since the last rollout",
             Self::Unproven => "not known: no rollout has proven it",
         }
@@ -114,8 +122,8 @@ impl SshdRunning {
     fn tone(self) -> Tone {
         match self {
             Self::EachConnection | Self::AsOnDisk => Tone::Good,
-            Self::AsProven | Self::Unknown => Tone::Caution,
-            Self::Unproven => Tone::Plain,
+            Self::AsProven | Self::Unknown | Self::OnTrial => Tone::Caution,
+            Self::Reloaded | Self::Unproven => Tone::Plain,
         }
     }
 }
@@ -270,13 +278,14 @@ mod tests {
             .with_hint("look");
         let rows = [
             row(facts(SshdChangeState::None, SshdRunning::Unproven)),
-            row(facts(trial, SshdRunning::Unknown)),
-            row(facts(confirmed, SshdRunning::AsOnDisk)),
+            row(facts(trial, SshdRunning::OnTrial)),
+            row(facts(confirmed.clone(), SshdRunning::AsOnDisk)),
+            row(facts(confirmed, SshdRunning::Reloaded)),
             row(edited),
             row(facts(back, SshdRunning::EachConnection)),
             SshdRow { host: host("login05"), sshd: None, error: Some(error) },
         ];
         insta::assert_snapshot!(sshd_status(&rows, &style()));
-        insta::assert_snapshot!(serde_json::to_string(&rows[3]).unwrap());
+        insta::assert_snapshot!(serde_json::to_string(&rows[4]).unwrap());
     }
 }

@@ -118,7 +118,7 @@ pub fn sshd_compare(
 }
 
 /// One identity, as Match blocks see it.
-fn somebody<'a>(seen: &'a SshdSeen, identity: &'a SshdIdentity) -> Somebody<'a> {
+pub(super) fn somebody<'a>(seen: &'a SshdSeen, identity: &'a SshdIdentity) -> Somebody<'a> {
     let connection = seen.connection.as_ref();
     let address = identity.address.as_deref().or(connection.map(|c| c.client.as_str()));
     let known = seen.logins.iter().find(|login| login.user == identity.user && !login.groups.is_empty());
@@ -179,7 +179,11 @@ fn who_keeps(config: &SshdConfig, keyword: &SshdKeyword, who: &Somebody<'_>) -> 
 }
 
 /// Whether a block and those around it are for somebody.
-fn applies_within(config: &SshdConfig, block: &super::SshdBlock, who: &Somebody<'_>) -> Option<bool> {
+pub(super) fn applies_within(
+    config: &SshdConfig,
+    block: &super::SshdBlock,
+    who: &Somebody<'_>,
+) -> Option<bool> {
     let outer = block.within.and_then(|index| config.blocks.get(index));
     match (applies(&block.criteria, who), outer) {
         (Some(false), _) => Some(false),

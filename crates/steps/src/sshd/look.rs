@@ -268,6 +268,8 @@ impl Said {
             same_listener: of("confirmed", "listener").next().is_some(),
             changed_files: {
                 let mut changed: Vec<String> = of("confirmed", "changed").map(str::to_owned).collect();
+                // A file that differs is found by what was proven, and again by what is read now.
+                changed.sort();
                 changed.dedup();
                 changed
             },

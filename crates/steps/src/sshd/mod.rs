@@ -33,6 +33,7 @@ mod patterns;
 mod printed;
 mod report;
 mod seen;
+mod source;
 mod trial;
 mod unified;
 
@@ -53,4 +54,5 @@ pub use seen::{
     SshdInclude, SshdListener, SshdOwner, SshdRolledBack, SshdSeen, SshdService, SshdState, SshdTrialPhase,
     SshdTrialSeen, SshdVerdict,
 };
+pub use source::{SshdSource, sshd_source};
 pub use trial::sshd_trial;

@@ -2,6 +2,8 @@
 
 mod asking;
 mod debug;
+#[cfg(test)]
+mod fixture;
 mod log;
 mod rollback;
 mod status;

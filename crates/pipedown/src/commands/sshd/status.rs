@@ -124,14 +124,98 @@ fn running(seen: &SshdSeen) -> SshdRunning {
     if matches!(seen.service, SshdService::PerConnection { .. }) {
         return SshdRunning::EachConnection;
     }
-    let Some(confirmed) = &seen.state.confirmed else { return SshdRunning::Unproven };
-    // While a trial stands, or after one was put back, the listener has taken over other files than those proven.
+    // While a trial stands, the listener has taken over other files than those proven.
     if seen.state.trial.is_some() {
-        return SshdRunning::Unknown;
+        return SshdRunning::OnTrial;
     }
+    let Some(confirmed) = &seen.state.confirmed else { return SshdRunning::Unproven };
     match (confirmed.same_listener, confirmed.changed_files.is_empty()) {
-        (_, true) => SshdRunning::AsOnDisk,
+        (true, true) => SshdRunning::AsOnDisk,
         (true, false) => SshdRunning::AsProven,
+        // What it has read may have been edited and put right since.
+        (false, true) => SshdRunning::Reloaded,
         (false, false) => SshdRunning::Unknown,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::TimeDelta;
+    use pipedown_model::{Operator, RunId};
+    use pipedown_steps::sshd::{SshdConfirmed, SshdOwner, SshdRolledBack, SshdTrialPhase, SshdTrialSeen};
+
+    use super::super::fixture;
+    use super::*;
+
+    fn owner(seen: &SshdSeen, run: &str) -> SshdOwner {
+        SshdOwner {
+            run: RunId::new(run).unwrap(),
+            operator: Operator::new("ops", "ctl"),
+            since: seen.now - TimeDelta::minutes(5),
+            reason: String::new(),
+        }
+    }
+
+    fn bare() -> SshdSeen {
+        fixture::seen(&[("/etc/ssh/sshd_config", "Port 22\n")])
+    }
+
+    fn confirmed(same_listener: bool, changed: &[&str]) -> SshdSeen {
+        let mut seen = bare();
+        seen.state.confirmed = Some(SshdConfirmed {
+            owner: owner(&seen, "20261122-aaaaaa"),
+            at: seen.now - TimeDelta::minutes(4),
+            same_listener,
+            changed_files: changed.iter().map(|file| (*file).to_owned()).collect(),
+            reverts: None,
+            alive: false,
+        });
+        seen
+    }
+
+    #[test]
+    fn what_runs_is_never_guessed() {
+        assert_eq!(running(&bare()), SshdRunning::Unproven);
+        assert_eq!(running(&confirmed(true, &[])), SshdRunning::AsOnDisk);
+        assert_eq!(running(&confirmed(true, &["/etc/ssh/sshd_config"])), SshdRunning::AsProven);
+        assert_eq!(running(&confirmed(false, &[])), SshdRunning::Reloaded);
+        assert_eq!(running(&confirmed(false, &["/etc/ssh/sshd_config"])), SshdRunning::Unknown);
+        let mut each = confirmed(false, &["/etc/ssh/sshd_config"]);
+        each.service = SshdService::PerConnection { unit: "ssh.socket".to_owned() };
+        assert_eq!(running(&each), SshdRunning::EachConnection);
+    }
+
+    #[test]
+    fn the_latest_change_is_the_one_that_is_told() {
+        assert_eq!(change(&bare()), SshdChangeState::None);
+        let mut seen = confirmed(true, &[]);
+        let word = |seen: &SshdSeen| match change(seen) {
+            SshdChangeState::None => "none".to_owned(),
+            SshdChangeState::Trial { run, left_s, .. } => format!("trial {run} {left_s}"),
+            SshdChangeState::Confirmed { run, .. } => format!("confirmed {run}"),
+            SshdChangeState::RolledBack { run, why, .. } => format!("put back {run} {why}"),
+        };
+        assert_eq!(word(&seen), "confirmed 20261122-aaaaaa");
+        let back = |minutes| SshdRolledBack {
+            run: RunId::new("20261122-bbbbbb").unwrap(),
+            at: seen.now - TimeDelta::minutes(minutes),
+            by: "deadman".to_owned(),
+            why: "nobody confirmed".to_owned(),
+        };
+        let (before, after) = (back(9), back(1));
+        seen.state.rolled_back = Some(before);
+        assert_eq!(word(&seen), "confirmed 20261122-aaaaaa");
+        seen.state.rolled_back = Some(after);
+        assert_eq!(word(&seen), "put back 20261122-bbbbbb deadman: nobody confirmed");
+        seen.state.trial = Some(SshdTrialSeen {
+            owner: owner(&seen, "20261122-cccccc"),
+            phase: SshdTrialPhase::Armed,
+            left_s: 34,
+            alive: true,
+        });
+        assert_eq!(
+            (word(&seen).as_str(), running(&seen)),
+            ("trial 20261122-cccccc 34", SshdRunning::OnTrial)
+        );
     }
 }
