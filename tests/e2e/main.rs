@@ -38,6 +38,7 @@ mod sshd_debug;
 mod sshd_killed;
 mod sshd_plans;
 mod sshd_rollout;
+mod sshd_status;
 mod steps;
 mod storage;
 mod trace;

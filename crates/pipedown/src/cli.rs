@@ -106,7 +106,7 @@ pub enum Command {
     Playbooks(commands::playbooks::PlaybooksArgs),
     /// Find out why a host cannot be reached, layer by layer, and what to change
     Doctor(commands::doctor::DoctorArgs),
-    /// Serve SSH on loopback for a look at what a client does, message by message
+    /// Show what the hosts' sshd serve, go back to what they served, fetch their logs; or serve SSH for a look at clients
     Sshd(commands::sshd::SshdArgs),
     /// Print a completion script for a shell
     Completions(commands::completions::CompletionsArgs),

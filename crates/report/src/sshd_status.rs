@@ -133,7 +133,7 @@ impl SshdRunning {
 pub struct SshdValue {
     /// As sshd_config(5) spells it.
     pub keyword: String,
-    /// As sshd prints it.
+    /// As sshd prints it; as the file has it where sshd prints none.
     pub value: String,
     /// For whom; null for everyone asked about.
     pub identity: Option<String>,

@@ -199,6 +199,19 @@ write_proven() {
 	} | write "$1/proven"
 }
 
+# Keeps all files of the configuration as they are proven, not only those of the change: in folder `whole`, with a plan of
+# its own.
+keep_whole() {
+	mkdir -p "$1/whole/after" || return 1
+	index=0
+	while IFS= read -r path; do
+		index=$((index + 1))
+		find_hash "$R$path"
+		[ "$hash" = - ] || copy "$R$path" "$1/whole/after/$index" || return 1
+		printf '%s %s %s %s\n' "$index" "$hash" "$hash" "$path"
+	done <"$1/files" >"$1/whole/plan"
+}
+
 # After a reload of our own, the files of the last confirmed change are proven as before if none of them has changed.
 renew_proven() {
 	[ -r "$confirmed/proven" ] && [ -r "$confirmed/files" ] || return 0
@@ -249,9 +262,9 @@ roll_back() {
 		clear_beside "$folder"
 	fi
 	# What it leaves is more important than what it had brought: on a full disk this makes room.
-	rm -rf "$folder/after" "$home/staged"
+	rm -rf "$folder/after" "$folder/whole" "$home/staged"
 	clock
-	printf '%s %s %s %s\n' "$run" "$clock" "$2" "$3" | write "$home/last"
+	printf '%s %s %s %s\nsince %s\n' "$run" "$clock" "$2" "$3" "$owner_since" | write "$home/last"
 	rm -rf "$home/gone"
 	if [ -d "$folder/earlier" ]; then
 		mv "$folder" "$home/gone" && mv "$home/gone/earlier" "$confirmed"

@@ -370,7 +370,10 @@ see_state() {
 	see_change confirmed "$confirmed"
 	see_proven
 	[ ! -r "$confirmed/timed" ] || { read -r line <"$confirmed/timed" && say 'confirmed reverts' "$line"; }
-	[ ! -r "$home/last" ] || { IFS= read -r line <"$home/last" && say last "$line"; }
+	[ ! -r "$home/last" ] || {
+		IFS= read -r line && say last "$line"
+		read -r _ line && say last-since "$line"
+	} <"$home/last"
 }
 
 [ "$(id -u)" = 0 ] || [ -n "$R" ] || refuse not-root

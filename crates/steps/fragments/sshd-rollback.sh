@@ -1,4 +1,4 @@
-# Puts back what stood: INSTANCE trial|confirmed|timed RUN OPERATOR REASON. Prints lines `done WHAT`, then
+# Puts back what stood: INSTANCE trial|confirmed|timed RUN OPERATOR REASON [EDITED…]. Prints lines `done WHAT`, then
 # `result rolled-back TO`, `result already`, `result confirmed` or `result nothing`.
 
 find_home "$1"
@@ -35,31 +35,43 @@ take_back_trial() {
 	finish confirmed
 }
 
-# Files that were edited since the last confirmed change become what that has made of them; if none was, it is undone.
+# Files that were edited since the last confirmed change become what they were then; if none was, it is undone. $@: files
+# that were looked at and are not as they were.
 take_back_confirmed() {
 	if [ -e "$trial/armed" ]; then
 		read_change "$trial"
 		refuse "busy ${owner_run:--} $owner_since $owner_operator trial"
 	fi
 	read_change "$confirmed" || finish nothing
-	run_back=$owner_run
+	run_back=$owner_run from=$confirmed drifted=''
+	[ ! -r "$confirmed/whole/plan" ] || from=$confirmed/whole
+	for path in "$@"; do
+		! cut -d ' ' -f 4- "$from/plan" | grep -qxF "$path" || continue
+		[ "$from" != "$confirmed" ] || fail "put back $path: no copy of it was kept, the file system was full"
+		# It was not there then.
+		printf 'new - - %s\n' "$path" >>"$from/plan" || fail "take away $path: $from takes no files"
+	done
 	while read -r _ new _ path; do
 		find_hash "$R$path"
 		[ "$hash" = "$new" ] || drifted=yes
-	done <"$confirmed/plan"
-	if [ -n "${drifted-}" ]; then
-		read_service "$confirmed/service"
-		run=$owner_run operator=$by reason=$because
-		put_files "$confirmed" after | sed 's/^/done /'
-		serve | sed 's/^/done /'
-		renew_proven
-		record warning "sshd's configuration was put back to what run $owner_run had confirmed"
-		clear_beside "$confirmed"
-		finish "rolled-back confirmed $owner_run"
-	fi
+	done <"$from/plan"
+	[ -z "$drifted" ] || put_back_edited
 	mv "$confirmed/timed" "$confirmed/claimed.rollback" 2>/dev/null ||
 		mv "$confirmed/moved" "$confirmed/claimed.rollback" 2>/dev/null
 	back "$confirmed"
+}
+
+put_back_edited() {
+	read_service "$confirmed/service" || fail "read $confirmed/service"
+	run=$owner_run operator=$by reason=$because
+	back=$(put_files "$from" after && serve)
+	ended=$?
+	[ -z "$back" ] || printf '%s\n' "$back" | sed 's/^/done /'
+	[ "$ended" = 0 ] || fail "put everything back: $(printf '%s\n' "$back" | tail -n 1)"
+	renew_proven
+	record warning "sshd's configuration was put back to what run $owner_run had confirmed"
+	clear_beside "$from"
+	finish "rolled-back confirmed $owner_run"
 }
 
 take_back_timed() {
@@ -81,4 +93,5 @@ trap 'exit 1' TERM INT
 if [ "$scope" != trial ] || [ ! -e "$trial/claimed.rollback" ]; then
 	finish_claimed "$by" >/dev/null
 fi
-"take_back_$scope"
+shift 5
+"take_back_$scope" "$@"

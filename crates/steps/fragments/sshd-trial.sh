@@ -124,6 +124,7 @@ move || give_up 'the files cannot be moved'
 test_sshd || give_up "sshd refuses what stands: $said"
 reload >/dev/null || give_up "$why"
 write_proven "$trial" || give_up "$trial takes no files"
+keep_whole "$trial" 2>/dev/null || rm -rf "$trial/whole"
 settle_disk "$trial"
 [ -e "$trial/armed" ] || give_up 'its time was up before the listener had taken over'
 find_left

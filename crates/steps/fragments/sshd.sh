@@ -5,8 +5,8 @@
 #                 armed            until somebody claims its end by renaming it to
 #                 claimed.confirm  or
 #                 claimed.rollback
-#   confirmed/    the same folder after a confirm, with proven (what runs); `timed` holds the second of its revert
-#   last          what was put back last: RUN EPOCH BY WHY
+#   confirmed/    the same folder after a confirm, with proven (what runs) and whole/ (all files as they were proven); `timed` holds the second of its revert
+#   last          what was put back last: RUN EPOCH BY WHY, and in a second line since when it had been there
 # Beside each file in /etc: .pipedown.NAME.before (what stood: a second name of it), .pipedown.NAME.after (what comes).
 
 # One that starts what lives in another mount namespace than ours is no help.

@@ -62,10 +62,13 @@ pub async fn sshd_rollback(
     };
     let name = &changer.name;
     let by = one_line(name.operator.as_str()).replace(' ', "_");
+    let mut args =
+        vec![seen.instance.clone(), scope.to_owned(), name.run.to_string(), by, one_line(&name.reason)];
+    args.extend(seen.state.confirmed.iter().flat_map(|confirmed| confirmed.changed_files.iter().cloned()));
     let call = Call {
         name: ROLLBACK,
         source: fragment::sshd_rollback(),
-        args: vec![seen.instance.clone(), scope.to_owned(), name.run.to_string(), by, one_line(&name.reason)],
+        args,
         input: Vec::new(),
         deadline: DEADLINE,
         ledger: None,

@@ -12,6 +12,15 @@ const LOG: &str = "sshd-log";
 const BANS: &str = "sshd-bans";
 const DEADLINE: Duration = Duration::from_secs(60);
 
+/// What sshd has logged.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SshdLogged {
+    /// The logs that were read: files, or the journal. None: there are none.
+    pub sources: Vec<String>,
+    /// The lines.
+    pub lines: Vec<String>,
+}
+
 /// sshd's own lines of the system log between two instants of the host's clock; the last 6000 of them.
 ///
 /// # Errors
@@ -21,7 +30,7 @@ pub async fn sshd_log(
     seen: &SshdSeen,
     from: DateTime<Utc>,
     to: DateTime<Utc>,
-) -> Result<Vec<String>, StepError> {
+) -> Result<SshdLogged, StepError> {
     let mut args = vec![from.timestamp().to_string(), to.timestamp().to_string()];
     if let SshdService::Service { unit, .. } = &seen.service {
         args.push(unit.clone());
@@ -34,7 +43,8 @@ pub async fn sshd_log(
         deadline: DEADLINE,
         ledger: None,
     };
-    words(LOG, "line ", looker, call).await
+    let answer = outcome(LOG, &looker.call(call).await?)?;
+    Ok(SshdLogged { sources: behind("source ", &answer), lines: behind("line ", &answer) })
 }
 
 /// Who keeps an address out, in words: sshguard, fail2ban, packet filters, `PerSourcePenalties`.
@@ -50,15 +60,9 @@ pub async fn sshd_bans(looker: &mut Looker<'_>, address: &str) -> Result<Vec<Str
         deadline: DEADLINE,
         ledger: None,
     };
-    words(BANS, "ban ", looker, call).await
+    Ok(behind("ban ", &outcome(BANS, &looker.call(call).await?)?))
 }
 
-async fn words(
-    name: &'static str,
-    prefix: &str,
-    looker: &mut Looker<'_>,
-    call: Call,
-) -> Result<Vec<String>, StepError> {
-    let lines = outcome(name, &looker.call(call).await?)?;
-    Ok(lines.iter().filter_map(|line| line.strip_prefix(prefix)).map(str::to_owned).collect())
+fn behind(prefix: &str, lines: &[String]) -> Vec<String> {
+    lines.iter().filter_map(|line| line.strip_prefix(prefix)).map(str::to_owned).collect()
 }

@@ -276,7 +276,8 @@ impl Said {
             reverts: of("confirmed", "reverts").next().and_then(time),
             alive: of("confirmed", "alive").next().is_some(),
         });
-        let rolled_back = self.first("last").and_then(read_last);
+        let began = self.first("last-since").and_then(time);
+        let rolled_back = self.first("last").and_then(read_last).map(|last| SshdRolledBack { began, ..last });
         SshdState { trial, confirmed, rolled_back }
     }
 }
@@ -335,6 +336,7 @@ pub(super) fn read_last(value: &str) -> Option<SshdRolledBack> {
     Some(SshdRolledBack {
         run: RunId::new(run).ok()?,
         at: instant(at.parse().ok()?),
+        began: None,
         by: by.to_owned(),
         why: why.to_owned(),
     })

@@ -14,7 +14,7 @@
 //! | `sshd_candidate(&SshdSeen, &SshdStep) -> SshdCandidate` | | the step merged into what is ours, placed where it counts; pure |
 //! | `sshd_compare(&SshdSeen, &SshdCandidate, before, after) -> Vec<SshdComparison>` | | what was asked and holds, what else changes; pure |
 //! | `sshd_shut_out(&[RecentLogin], before, after) -> Vec<SshdShutOut>` | | who could log in and cannot any more; pure |
-//! | `sshd_log(&mut Looker, &SshdSeen, from, to) -> Vec<String>` | look | sshd's own lines between two instants |
+//! | `sshd_log(&mut Looker, &SshdSeen, from, to) -> SshdLogged` | look | sshd's own lines between two instants |
 //! | `sshd_bans(&mut Looker, addr) -> Vec<String>` | look | who has banned an address, in words |
 
 mod candidate;
@@ -42,7 +42,7 @@ pub use check::{sshd_check, sshd_stage, sshd_unstage};
 pub use config::{SshdBlock, SshdConfig, SshdLine, SshdPlace};
 pub use confirm::{sshd_confirm, sshd_rollback};
 pub use effective::{SshdComparison, SshdDelta, SshdHolds, SshdOutcome, sshd_compare};
-pub use log::{sshd_bans, sshd_log};
+pub use log::{SshdLogged, sshd_bans, sshd_log};
 pub use look::sshd_look;
 pub use narrow::{SshdShutOut, sshd_shut_out};
 pub use report::{

@@ -254,6 +254,8 @@ pub struct SshdRolledBack {
     pub run: RunId,
     /// When.
     pub at: DateTime<Utc>,
+    /// When the change had begun, where that is known.
+    pub began: Option<DateTime<Utc>>,
     /// By whom: `deadman`, `boot`, `timer`, `trial` (it failed at once), or the operator.
     pub by: String,
     /// Why, in words.

@@ -97,7 +97,7 @@ impl Inner {
         if let Some((run, _)) = self.trial.take() {
             self.file = self.before.take();
             let (by, why) = (by.to_owned(), why.to_owned());
-            self.rolled_back = Some(SshdRolledBack { run, at: noon(), by, why });
+            self.rolled_back = Some(SshdRolledBack { run, at: noon(), began: None, by, why });
         }
     }
 

@@ -19,8 +19,9 @@ use crate::trace::{Page, Trace};
 
 /// Serves SSH on 127.0.0.1 and prints every message that passes.
 #[derive(Debug, Args)]
+#[command(next_help_heading = "A server of our own")]
 pub struct DebugArgs {
-    /// Show every message; there is no other server than this one
+    /// Serve SSH on 127.0.0.1 and show every message that passes
     #[arg(long, required = true)]
     debug: bool,
     /// Port to listen on, on 127.0.0.1 only; 0 lets the system choose

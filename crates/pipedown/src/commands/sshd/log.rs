@@ -3,13 +3,13 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 use clap::Args;
 use futures::FutureExt as _;
 use pipedown_engine::visit;
-use pipedown_model::{ExitCode, HostName};
+use pipedown_model::{ExitCode, Failure, FailureClass, HostName};
 use pipedown_steps::Looker;
-use pipedown_steps::sshd::{sshd_log, sshd_look};
+use pipedown_steps::sshd::{SshdState, sshd_log, sshd_look};
 use serde::Serialize;
 
 use super::asking::{AskArgs, Asked};
@@ -33,7 +33,8 @@ pub struct LogArgs {
 }
 
 const HELP: &str = "\
-Without --since: from the moment when pipedown's last change was begun there.
+Without --since: from the moment when pipedown's last change was begun there,
+also if it has been put back since; 30 minutes where there was none.
 The last 6000 lines of sshd's are fetched.
 
   pipedown run sshd-loglevel --level DEBUG3 --for 30m -l web01
@@ -53,18 +54,29 @@ pub async fn run(around: &Surroundings, args: &LogArgs) -> Result<ExitCode, Stop
         async move {
             let mut looker = Looker::new(&mut opened.shell);
             let seen = sshd_look(&mut looker, &[]).await.map_err(|e| e.failure())?;
-            let usual = seen.now - TimeDelta::minutes(30);
             let given = since.and_then(|since| TimeDelta::from_std(since).ok()).map(|since| seen.now - since);
-            let change = seen.state.confirmed.as_ref().map(|confirmed| confirmed.owner.since);
-            let from = given.or(change).unwrap_or(usual);
-            sshd_log(&mut looker, &seen, from, seen.now).await.map_err(|e| e.failure())
+            let usual = seen.now - TimeDelta::minutes(30);
+            let from = given.or_else(|| last_change(&seen.state)).unwrap_or(usual);
+            let logged = sshd_log(&mut looker, &seen, from, seen.now).await.map_err(|e| e.failure())?;
+            if logged.sources.is_empty() {
+                let text = "find a log of sshd's: there is neither a journal nor auth.log, secure, messages or syslog in \
+                            /var/log";
+                return Err(Failure::new(FailureClass::Step, text));
+            }
+            Ok((logged, from))
         }
         .boxed()
     });
     let mut code = ExitCode::Done;
     for (host, answer) in answers.await {
         match answer {
-            Ok(lines) => put(around, args, &host.host, &lines)?,
+            Ok((logged, from)) => {
+                if logged.lines.is_empty() {
+                    let (since, read) = (from.format("%Y-%m-%d %H:%M:%S UTC"), logged.sources.join(", "));
+                    around.note(&format!("{}: sshd has logged nothing since {since} ({read})", host.host));
+                }
+                put(around, args, &host.host, &logged.lines)?;
+            }
             Err(error) => {
                 terminal::say(&format!(
                     "{}: failed to {}",
@@ -78,6 +90,13 @@ pub async fn run(around: &Surroundings, args: &LogArgs) -> Result<ExitCode, Stop
     Ok(code)
 }
 
+/// When the last change of pipedown's was begun, also when it has been put back since.
+fn last_change(state: &SshdState) -> Option<DateTime<Utc>> {
+    let confirmed = state.confirmed.as_ref().map(|confirmed| confirmed.owner.since);
+    let back = state.rolled_back.as_ref().and_then(|back| back.began);
+    state.trial.as_ref().map(|trial| trial.owner.since).or_else(|| confirmed.max(back))
+}
+
 fn put(around: &Surroundings, args: &LogArgs, host: &HostName, lines: &[String]) -> Result<(), Stop> {
     if let Some(folder) = &args.output_dir {
         let path = folder.join(format!("{host}.log"));
@@ -85,7 +104,12 @@ fn put(around: &Surroundings, args: &LogArgs, host: &HostName, lines: &[String])
         std::fs::create_dir_all(folder).map_err(failed)?;
         let text: String = lines.iter().flat_map(|line| [line.as_str(), "\n"]).collect();
         terminal::write_file(&path, text.as_bytes()).map_err(failed)?;
-        around.note(&format!("{}: {} lines", path.display(), lines.len()));
+        around.note(&format!(
+            "{}: {} line{}",
+            path.display(),
+            lines.len(),
+            if lines.len() == 1 { "" } else { "s" }
+        ));
         return Ok(());
     }
     let text = if around.global.json {

@@ -18,6 +18,7 @@ use crate::surroundings::Surroundings;
 /// Shows what the hosts' sshd serve, and takes changes back; with --debug serves SSH on loopback for a look at clients
 #[derive(Debug, Args)]
 #[command(after_help = HELP, args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+#[command(arg_required_else_help = true)]
 pub struct SshdArgs {
     #[command(subcommand)]
     command: Option<SshdCommand>,
@@ -26,15 +27,18 @@ pub struct SshdArgs {
 }
 
 const HELP: &str = "\
-The hosts' sshd are changed by playbooks (`pipedown run sshd-settings`, docs/SSHD.md):
+status, rollback and log are about the hosts' own sshd, whose configuration is
+changed by playbooks (docs/SSHD.md):
+
+  pipedown run keepalive-rollout -l @web --dry-run
   pipedown sshd status @web                # file and line of each value, and what runs
   pipedown sshd rollback web3              # back to the last confirmed state
   pipedown sshd log web3 --since 30m
 
-With --debug: an SSH server on 127.0.0.1, without privileges, that has nothing to do with the
-machine's own: its host key is drawn at each start, and what a client sees after
-its login is a small host in a temporary folder, which is gone when the server
-ends (Ctrl-C). Every message is printed as it passes, both ways, with its number
+--debug is another thing: an SSH server on 127.0.0.1, without privileges, for a
+look at what a client does. Its host key is drawn at each start, and what a
+client sees after its login is a small host in a temporary folder, which is gone
+when the server ends (Ctrl-C). Every message is printed as it passes, both ways, with its number
 and name.
 
 The `ssh` line to copy, with a key made for it, and the host key's fingerprint

@@ -7,7 +7,9 @@ use futures::FutureExt as _;
 use pipedown_engine::{Opener as _, visit};
 use pipedown_model::{ExitCode, Failure, FailureClass, HostName, HostPlan};
 use pipedown_report::printable;
-use pipedown_steps::sshd::{RollbackReport, RollbackScope, SshdState, sshd_look, sshd_rollback};
+use pipedown_steps::sshd::{
+    RollbackReport, RollbackScope, SshdOwner, SshdState, SshdTrialPhase, sshd_look, sshd_rollback,
+};
 use pipedown_steps::{ChangeName, Changer, Looker};
 use serde::Serialize;
 
@@ -18,7 +20,7 @@ use crate::surroundings::Surroundings;
 use crate::terminal;
 
 /// Goes back to the last confirmed state: files that were edited since are put back to it; if none was, the last confirmed
-/// change itself is taken back. A trial that waits is put back first. Then a new login must work.
+/// change itself is taken back. Then a new login must work. A host where a trial waits is left alone.
 #[derive(Debug, Args)]
 #[command(after_help = HELP)]
 pub struct RollbackArgs {
@@ -120,7 +122,15 @@ fn consent(args: &RollbackArgs, hosts: &[HostPlan]) -> Result<(), Stop> {
 
 fn would(state: &SshdState) -> (&'static str, Vec<String>) {
     match (&state.trial, &state.confirmed) {
-        (Some(trial), _) => ("would_roll_back", vec![format!("the trial of run {}", trial.owner.run)]),
+        (Some(trial), _) if trial.phase == SshdTrialPhase::Armed => {
+            let SshdOwner { run, operator, .. } = &trial.owner;
+            let left = trial.left_s;
+            let words = format!("would be left alone: the trial of run {run} ({operator}) has {left} s left");
+            ("busy", vec![words])
+        }
+        (Some(trial), _) => {
+            ("would_roll_back", vec![format!("the interrupted trial of run {}", trial.owner.run)])
+        }
         (None, Some(confirmed)) if confirmed.changed_files.is_empty() => {
             let run = &confirmed.owner.run;
             ("would_roll_back", vec![format!("the change of run {run}, confirmed {}", confirmed.at)])
@@ -151,7 +161,11 @@ async fn enter(opener: &SshOpener, host: &HostPlan) -> Result<(), Failure> {
 fn told(report: RollbackReport) -> (&'static str, Vec<String>) {
     match report {
         RollbackReport::RolledBack { mut done, to } => {
-            done.push(format!("serves what stood: {to}"));
+            done.push(match to.split_once(' ') {
+                Some(("confirmed", run)) => format!("serves what run {run} had confirmed"),
+                Some(("before", run)) => format!("serves what stood before run {run}"),
+                _ => format!("serves what stood: {to}"),
+            });
             ("rolled_back", done)
         }
         RollbackReport::Already(last) => {

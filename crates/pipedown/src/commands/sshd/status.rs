@@ -107,7 +107,7 @@ fn change(seen: &SshdSeen) -> SshdChangeState {
         (Some(back), _) if newer(back.at) => SshdChangeState::RolledBack {
             run: back.run.clone(),
             at: back.at,
-            why: format!("{}: {}", back.by, back.why),
+            why: if back.why.is_empty() { back.by.clone() } else { format!("{}: {}", back.by, back.why) },
         },
         (_, Some(confirmed)) => SshdChangeState::Confirmed {
             run: confirmed.owner.run.clone(),
@@ -199,6 +199,7 @@ mod tests {
         let back = |minutes| SshdRolledBack {
             run: RunId::new("20261122-bbbbbb").unwrap(),
             at: seen.now - TimeDelta::minutes(minutes),
+            began: None,
             by: "deadman".to_owned(),
             why: "nobody confirmed".to_owned(),
         };

@@ -1,7 +1,5 @@
 //! The values in force, and where each comes from.
 
-use std::collections::BTreeMap;
-
 use pipedown_model::sshd_keyword;
 use pipedown_report::SshdValue;
 use pipedown_steps::sshd::{SshdConfig, SshdEffective, SshdLine, SshdSeen, SshdSource, sshd_source};
