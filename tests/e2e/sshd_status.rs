@@ -43,6 +43,10 @@ fn plain(fleet: &OpenSsh, text: &str) -> String {
         plain.push_str(&line);
         plain.push('\n');
     }
+    let at = plain.find(" UTC (").filter(|_| plain.contains("change    confirmed"));
+    if let Some((at, end)) = at.and_then(|at| Some((at, at + plain[at..].find(')')?))) {
+        plain.replace_range(at..=end, " UTC (AGO)");
+    }
     for host in fleet.hosts() {
         // Columns depend on how long it is.
         let tidy = |line: &str| match line.contains(&host.address) {
@@ -66,6 +70,7 @@ async fn reload(fleet: &OpenSsh, number: usize) {
     let before = host.sockets();
     host.sh("kill -HUP $(cat /run/sshd.pid)");
     until("the listener opens new sockets", || !host.sockets().is_empty() && host.sockets() != before).await;
+    until("a login works", || fleet.ssh(number, "root", "true").0).await;
 }
 
 fn first(said: &Said) -> Value {
@@ -189,6 +194,8 @@ async fn a_rollback_ends_at_what_stood() {
     rollout(&ctl).await;
     let rolled_out = configuration(&fleet);
     assert_ne!(rolled_out, before);
+    until("the dead-man has gone", || !fleet.host(1).files().keys().any(|name| name.ends_with("/keeper")))
+        .await;
     let all = fleet.host(1).files();
 
     ctl.run("sshd rollback web001").await.code(64).says("add --yes");
