@@ -34,6 +34,7 @@ mod require_all;
 mod shipped;
 mod sigkill;
 mod ssh_config;
+mod sshd_batches;
 mod sshd_debug;
 mod sshd_killed;
 mod sshd_plans;

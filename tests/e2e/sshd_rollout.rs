@@ -153,6 +153,33 @@ async fn a_rollout_is_seen_on_the_wire_and_done_once() {
     ctl.run(&format!("{line} --dry-run --detailed-exitcode").replace(" --yes", "")).await.code(0);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_set_is_unset() {
+    let Some(fleet) = five() else { return };
+    let ctl = fleet.controller("");
+    let content = |number: usize| -> Vec<(String, String)> {
+        // The time of change is the third word.
+        // Folders of an overlay stay where something was changed in them.
+        let is_ours = |path: &str, facts: &str| !path.starts_with("var/") && !facts.starts_with('4');
+        let files = fleet.host(number).files().into_iter().filter(|(path, facts)| is_ours(path, facts));
+        let text = |facts: &str| facts.splitn(4, ' ').nth(3).unwrap().to_owned();
+        files.map(|(path, facts)| (path, text(&facts))).collect()
+    };
+    let before: Vec<_> = (1..=5).map(content).collect();
+    ctl.run("run keepalive-rollout --interval 1 --count 2 --all --yes").await.code(0);
+    ctl.run("run sshd-settings --unset ClientAliveInterval --unset ClientAliveCountMax --all --yes")
+        .await
+        .code(0);
+    for (number, kind) in (1..).zip(KINDS) {
+        assert_eq!(content(number), before[number - 1], "{kind}");
+        assert_eq!(effective(&fleet, number, "clientaliveinterval"), "0", "{kind}");
+        assert_eq!(keepalives(&fleet, number), 0, "{kind}");
+    }
+    // What others have set is theirs.
+    let said = ctl.run("run sshd-settings --unset PasswordAuthentication -l web002 --yes").await;
+    assert!(said.code != 0 && said.err.contains("50-cloud-init.conf"), "{}", said.err);
+}
+
 /// A trial that takes a while: its proof on the wire takes ten seconds.
 const LONG_TRIAL: &str = r#"
 name = "long-trial"

@@ -28,6 +28,13 @@ mod reboot;
 mod servers;
 #[path = "../interop/sftp.rs"]
 mod sftp;
+mod sshd_ban;
+mod sshd_ci;
+mod sshd_faults;
+mod sshd_hosts;
+mod sshd_lockout;
+mod sshd_loglevel;
+mod sshd_rollout;
 mod window;
 
 use std::process::ExitCode;
@@ -108,6 +115,45 @@ const SCENARIOS: &[Scenario] = &[
             "sysv25",
         ],
         run: broken_hosts::one_report,
+    },
+    Scenario {
+        name: "sshd_rollout::four_kinds",
+        hosts: &["bullseye41", "bookworm41", "trixie41", "sysv41"],
+        run: sshd_rollout::four_kinds,
+    },
+    Scenario {
+        name: "sshd_lockout::table",
+        hosts: &["bullseye42", "bookworm42", "trixie42", "sysv42"],
+        run: sshd_lockout::table,
+    },
+    Scenario {
+        name: "sshd_faults::table",
+        hosts: &[
+            "bullseye43",
+            "bullseye44",
+            "bullseye47",
+            "bookworm43",
+            "bookworm44",
+            "bookworm47",
+            "trixie43",
+            "trixie44",
+            "trixie47",
+            "sysv43",
+            "sysv44",
+            "sysv47",
+        ],
+        run: sshd_faults::table,
+    },
+    Scenario {
+        name: "sshd_ci::as_documented",
+        hosts: &["bookworm48", "trixie48"],
+        run: sshd_ci::as_documented,
+    },
+    Scenario { name: "sshd_ban::ten_logins", hosts: &["guarded41"], run: sshd_ban::ten_logins },
+    Scenario {
+        name: "sshd_loglevel::reverts",
+        hosts: &["bookworm45", "trixie45", "sysv45"],
+        run: sshd_loglevel::reverts,
     },
 ];
 

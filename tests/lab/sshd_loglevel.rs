@@ -1,0 +1,53 @@
+//! A change for a minute: the controller goes away and the host loses its power, and yet it ends in time.
+
+use crate::feed::now;
+use crate::harness::{Lab, secs, sleep_until};
+use crate::sshd_hosts::{effective, files, lets_in, sockets};
+
+const HOSTS: [&str; 3] = ["bookworm45", "trixie45", "sysv45"];
+
+pub fn reverts(lab: &Lab) {
+    let original = HOSTS.map(|h| files(lab, h));
+    {
+        let controller = lab.controller();
+        let run =
+            ["run", "sshd-loglevel", "--level", "DEBUG3", "--for", "1m", "-l", &HOSTS.join(","), "--yes"];
+        let ran = controller.run(&run).expect(0);
+        println!("{}{}", ran.out, ran.err);
+        // Its home, and all that it knew of the run, are gone here.
+    }
+    let begun = now();
+    for host in HOSTS {
+        assert_eq!(effective(lab, host, "root", "loglevel"), "DEBUG3", "{host}");
+    }
+    // One is back before the minute is over, the others are down while it ends.
+    lab.ask(&["kill", HOSTS[0]]);
+    lab.ask(&["boot", HOSTS[0]]);
+    for host in &HOSTS[1..] {
+        lab.ask(&["kill", host]);
+    }
+    assert!(now() < begun + 40.0, "booting took too long for what this is to show");
+    assert_eq!(effective(lab, HOSTS[0], "root", "loglevel"), "DEBUG3");
+    lets_in(lab, HOSTS[0]).unwrap();
+    let during = sockets(lab, HOSTS[0]);
+    sleep_until(begun + 61.0);
+    for host in &HOSTS[1..] {
+        lab.ask(&["boot", host]);
+    }
+    for (host, original) in HOSTS.iter().zip(original) {
+        lab.wait_until(host, "sshd -T | grep -qix 'loglevel info'", secs(20));
+        assert_eq!(files(lab, host), original, "{host}");
+        lets_in(lab, host).unwrap();
+        // Also the daemon itself says no more than that.
+        let debug = |mark: &str| {
+            lab.sh(host, &format!("(journalctl -q --no-pager -b 2>/dev/null || cat /var/log/auth.log /var/log/syslog 2>/dev/null) | sed '1,/{mark}/d' | grep -c 'debug[123]: ' || true"))
+        };
+        let mark = "pipedown-lab-from-here";
+        lab.sh(host, &format!("logger {mark}"));
+        lets_in(lab, host).unwrap();
+        assert_eq!(debug(mark).trim(), "0", "{host} still says everything");
+        let log = lab.log_lines(host);
+        println!("{host}: {log:#?}");
+    }
+    assert_ne!(sockets(lab, HOSTS[0]), during, "the one that was up has reloaded");
+}
