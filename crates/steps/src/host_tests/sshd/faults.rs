@@ -118,7 +118,8 @@ async fn of_confirm_and_rollback_exactly_one_wins() {
                 sshd_rollback(&mut rollbacker, &seen, RollbackScope::Trial).await.unwrap()
             });
         match (&confirmed, &rolled_back) {
-            (ConfirmReport::Won { .. }, RollbackReport::Confirmed) => {
+            // On a busy machine the confirm may hold the lock for longer than the rollback waits.
+            (ConfirmReport::Won { .. }, RollbackReport::Confirmed | RollbackReport::Busy { .. }) => {
                 won += 1;
                 assert_eq!(sshd.serves().as_deref(), Some("9"));
                 let undone = sshd.roll_back(&run, &seen, RollbackScope::Confirmed).await;

@@ -150,16 +150,25 @@ impl RealSshd {
     }
 
     pub(super) async fn open(&self) -> HostShell {
+        self.try_open().await.unwrap()
+    }
+
+    async fn try_open(&self) -> Result<HostShell, StepError> {
         let mut client = self.client(&command(Become::None, false));
         client.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let child = tokio::process::Command::from(client).spawn().unwrap();
         let exec = Exec::from_child(child, 8 * 1024 * 1024).unwrap();
-        HostShell::open(exec, Become::None, None, library(), ShellOptions::default()).await.unwrap()
+        HostShell::open(exec, Become::None, None, library(), ShellOptions::default()).await
     }
 
     pub(super) async fn look(&self) -> SshdSeen {
-        let mut shell = self.open().await;
-        sshd_look(&mut Looker::new(&mut shell), &["root".to_owned()]).await.unwrap()
+        self.try_look().await.unwrap()
+    }
+
+    /// A look that may come while sshd reads its files again, and then meets nobody.
+    pub(super) async fn try_look(&self) -> Result<SshdSeen, StepError> {
+        let mut shell = self.try_open().await?;
+        sshd_look(&mut Looker::new(&mut shell), &["root".to_owned()]).await
     }
 
     pub(super) async fn trial(
