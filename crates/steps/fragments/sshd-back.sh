@@ -32,7 +32,7 @@ put_files() {
 		[ "$2" = before ] || want=$new
 		find_hash "$file"
 		if [ "$hash" != "$want" ]; then
-			if [ "$hash" != "$new" ] && [ "$hash" != "$old" ]; then
+			if [ "$hash" != "$new" ] && [ "$hash" != "$old" ] && [ "$hash" != - ]; then
 				ln -f "$file" "$edited" 2>/dev/null || cp -P -p "$file" "$edited" 2>/dev/null
 				printf 'kept what somebody else has made of %s as %s\n' "$path" "$edited"
 				record warning "$path was edited by somebody else: kept as $edited"
@@ -51,7 +51,14 @@ put_file() {
 		find_hash "$kept"
 		if [ "$hash" != "$want" ]; then
 			rm -f "$kept"
-			copy "$1/$2/$index" "$kept" || true
+			if [ "$2" = before ] || [ "${1##*/}" = whole ]; then
+				copy "$1/$2/$index" "$kept" || true
+			else
+				# What came with the change was kept without mode and owner.
+				like=$file
+				[ -e "$like" ] || like=$R$main
+				copy "$like" "$kept" && cat "$1/after/$index" >"$kept" || true
+			fi
 			# Nothing but the name need be made where the very file is still there.
 			find_hash "$kept"
 		fi
@@ -105,6 +112,17 @@ find_current() {
 	[ -n "$pid" ] && find_started "$pid"
 }
 
+# Sets `verb` to what makes the service read its configuration. A listener that has its sockets from systemd loses them
+# when it executes itself anew, and ends: it is started anew instead, while systemd holds the sockets. That must not end
+# sessions.
+find_verb() {
+	verb=reload
+	[ -n "$socket" ] && [ "$(limited 5 systemctl show -p KillMode "$served" 2>/dev/null)" = KillMode=process ] || return 0
+	verb=restart
+	# Or systemd counts it among starts that come too often.
+	limited 10 systemctl reset-failed "$served" >/dev/null 2>&1
+}
+
 # Makes the listener read its configuration, and waits until it has taken over: another image of the program that
 # listens. Sets `why` if it has not. A listener that is not there is started.
 reload() {
@@ -116,8 +134,10 @@ reload() {
 	find_listening
 	find_inodes "$pid"
 	was=$image had=$inodes
+	verb=
 	if [ "$kind" = service ]; then
-		limited 30 systemctl reload "$served" >/dev/null 2>&1 || why="systemctl reload $served failed"
+		find_verb
+		limited 30 systemctl "$verb" "$served" >/dev/null 2>&1 || why="systemctl $verb $served failed"
 	else
 		kill -HUP "$pid" 2>/dev/null || why="the listener (process $pid) takes no signal"
 	fi
@@ -128,6 +148,7 @@ reload() {
 	tries=100
 	while [ "$tries" -gt 0 ]; do
 		tries=$((tries - 1))
+		[ "$verb" != restart ] || find_current || true
 		find_image "$pid" || { why='the listener ended when it read the configuration' && return 1; }
 		if listens "$pid" && { [ "$image" != "$was" ] || [ "$inodes" != "$had" ]; }; then
 			printf 'reloaded sshd\n'
@@ -141,7 +162,11 @@ reload() {
 
 start_listener() {
 	if [ "$kind" = service ]; then
-		limited 10 systemctl reset-failed "$served" >/dev/null 2>&1
+		# A socket whose service has failed too often has failed, too.
+		for name in $served $socket; do
+			limited 10 systemctl reset-failed "$name" >/dev/null 2>&1
+		done
+		[ -z "$socket" ] || limited 30 systemctl start "$socket" >/dev/null 2>&1
 		limited 30 systemctl start "$served" >/dev/null 2>&1
 	elif [ -x "$R/etc/init.d/ssh" ] && [ "$main" = /etc/ssh/sshd_config ] && [ "$command" = "$binary$nl" ]; then
 		limited 30 "$R/etc/init.d/ssh" start >/dev/null 2>&1 3>&-
@@ -179,7 +204,7 @@ serve() {
 	until reload; do
 		record err "$why"
 		tries_left=$((tries_left - 1))
-		[ "$tries_left" -gt 0 ] || { printf 'failed to reload sshd: %s\n' "$why" && return 1; }
+		[ "$tries_left" -gt 0 ] || { printf 'failed to reload sshd: %s\n' "$(printf '%s' "$why" | tr '\n' ' ')" && return 1; }
 		nap 1
 	done
 	return 0

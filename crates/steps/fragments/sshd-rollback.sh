@@ -1,8 +1,10 @@
-# Puts back what stood: INSTANCE trial|confirmed|timed RUN OPERATOR REASON [EDITED…]. Prints lines `done WHAT`, then
-# `result rolled-back TO`, `result already`, `result confirmed` or `result nothing`.
+# Puts back what stood: INSTANCE trial|confirmed|timed RUN OPERATOR REASON [EDITED…], with what serves now, as it was
+# looked at, on standard input. Prints lines `done WHAT`, then `result rolled-back TO`, `result already`,
+# `result confirmed` or `result nothing`.
 
 find_home "$1"
 scope=$2 wanted=$3 by=$4 because=$5 booting=''
+serving=$(cat)
 
 finish() {
 	[ ! -r "$home/last" ] || { IFS= read -r line <"$home/last" && printf 'last %s\n' "$line"; }
@@ -35,6 +37,13 @@ take_back_trial() {
 	finish confirmed
 }
 
+# Since the change somebody may have had sshd started in another way, such as by a socket.
+renew_service() {
+	case $nl$serving in
+	*"${nl}listener "* | *"${nl}kind connection$nl"*) printf '%s\n' "$serving" | write "$confirmed/service" || true ;;
+	esac
+}
+
 # Files that were edited since the last confirmed change become what they were then; if none was, it is undone. $@: files
 # that were looked at and are not as they were.
 take_back_confirmed() {
@@ -44,6 +53,7 @@ take_back_confirmed() {
 	fi
 	read_change "$confirmed" || finish nothing
 	run_back=$owner_run from=$confirmed drifted=''
+	renew_service
 	[ ! -r "$confirmed/whole/plan" ] || from=$confirmed/whole
 	for path in "$@"; do
 		! cut -d ' ' -f 4- "$from/plan" | grep -qxF "$path" || continue
@@ -81,6 +91,7 @@ take_back_timed() {
 	fi
 	read_change "$confirmed"
 	run_back=$owner_run
+	renew_service
 	mv "$confirmed/timed" "$confirmed/claimed.rollback" 2>/dev/null
 	back "$confirmed"
 }
@@ -90,6 +101,12 @@ take_back_timed() {
 lock_home rollback 20
 trap leave_home EXIT
 trap 'exit 1' TERM INT
+# One that could not be ended the last time is what is asked for: another one would be a step too far.
+if [ "$scope" != trial ] && [ ! -d "$trial" ] && [ -e "$confirmed/claimed.rollback" ] && read_change "$confirmed"; then
+	run_back=$owner_run
+	renew_service
+	back "$confirmed"
+fi
 if [ "$scope" != trial ] || [ ! -e "$trial/claimed.rollback" ]; then
 	finish_claimed "$by" >/dev/null
 fi

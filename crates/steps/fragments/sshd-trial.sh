@@ -120,7 +120,7 @@ start_keeper || give_up 'the dead-man does not start'
 mv "$trial/unmoved" "$trial/moved" 2>/dev/null && [ -e "$trial/armed" ] || give_up 'the dead-man was too fast'
 moved=yes
 record notice "sshd's configuration is tried for $within s; the dead-man is process $pid"
-move || give_up 'the files cannot be moved'
+move || give_up "$path cannot be replaced: immutable, or a mount point?"
 test_sshd || give_up "sshd refuses what stands: $said"
 reload >/dev/null || give_up "$why"
 write_proven "$trial" || give_up "$trial takes no files"

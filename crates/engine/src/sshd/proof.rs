@@ -93,6 +93,9 @@ async fn banned(machine: &mut dyn Machine, prepared: &Prepared, failure: Failure
 fn taken_over(prepared: &Prepared, listener: Option<&SshdListener>) -> Proof {
     let detail = match (&prepared.seen.service, listener) {
         (SshdService::PerConnection { .. }, _) => "a process for each connection reads the files".to_owned(),
+        (SshdService::Service { socket: Some(socket), .. }, Some(listener)) => {
+            format!("process {} listens on the sockets of {socket}", listener.pid)
+        }
         (_, Some(listener)) => format!("process {} listens on new sockets", listener.pid),
         (_, None) => "seen when the trial began".to_owned(),
     };

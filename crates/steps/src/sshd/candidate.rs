@@ -7,7 +7,7 @@ use pipedown_model::{
 
 use super::config::{DROP_IN, is_drop_in};
 use super::own::{Own, same_criteria, take_out};
-use super::{SshdChange, SshdConfig, SshdFile, SshdPlace, SshdSeen};
+use super::{SshdChange, SshdConfig, SshdFile, SshdPlace, SshdSeen, SshdService};
 
 /// Why a step cannot be made of a host's configuration.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -86,6 +86,14 @@ pub enum SshdProblem {
         keyword: &'static str,
         /// The word.
         word: String,
+    },
+    /// systemd listens, not sshd.
+    #[error("set {keyword}: {unit} listens for this sshd, on ports and addresses of its own")]
+    Socket {
+        /// The keyword.
+        keyword: &'static str,
+        /// The socket unit.
+        unit: String,
     },
     /// Our marks in the main file have been damaged.
     #[error("read what is pipedown's in {place}: a line that marks its begin or end has no partner")]
@@ -196,6 +204,9 @@ fn asked(seen: &SshdSeen, step: &SshdStep, host: SshdVersion) -> Result<Vec<Sshd
             if let Some(word) = on_command_line(seen, keyword) {
                 return Err(SshdProblem::CommandLine { keyword: keyword.name, word });
             }
+            if let Some(unit) = listens_for(&seen.service).filter(|_| is_about_listening(keyword)) {
+                return Err(SshdProblem::Socket { keyword: keyword.name, unit: unit.to_owned() });
+            }
             let criteria = criteria.map(|criteria| criteria.trim().to_owned());
             let new = SshdAsked { criteria, keyword, value: setting.value.trim().to_owned() };
             let same = |old: &SshdAsked| old.keyword == keyword && old.scope() == new.scope();
@@ -259,6 +270,19 @@ fn on_command_line(seen: &SshdSeen, keyword: &SshdKeyword) -> Option<String> {
         }
     }
     None
+}
+
+/// The socket unit that listens in sshd's place.
+fn listens_for(service: &SshdService) -> Option<&str> {
+    match service {
+        SshdService::Service { socket, .. } => socket.as_deref(),
+        SshdService::PerConnection { unit } => Some(unit),
+        SshdService::Process => None,
+    }
+}
+
+fn is_about_listening(keyword: &SshdKeyword) -> bool {
+    ["Port", "ListenAddress", "AddressFamily"].iter().any(|name| keyword.is(name))
 }
 
 /// Adds what is asked for, in the place of an older value of ours; values that add up replace all ours of that keyword.

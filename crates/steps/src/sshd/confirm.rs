@@ -69,7 +69,7 @@ pub async fn sshd_rollback(
         name: ROLLBACK,
         source: fragment::sshd_rollback(),
         args,
-        input: Vec::new(),
+        input: seen.service_file.clone().into_bytes(),
         deadline: DEADLINE,
         ledger: None,
     };

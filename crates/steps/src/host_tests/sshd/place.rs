@@ -81,12 +81,17 @@ impl RealSshd {
         BufReader::new(host.stdout.take().unwrap()).read_line(&mut line).unwrap();
         assert_eq!(line, "up\n");
         let place = Self { folder, host, port, shell };
-        // The first connection of all learns the host key. sshd listens a moment after its parent has ended.
-        let begun = std::time::Instant::now();
-        while place.ssh("echo ok").as_deref() != Some("ok\n") {
-            assert!(begun.elapsed() < SOON, "{}", place.read("/run/sshd.log"));
-        }
+        // The first connection of all learns the host key.
+        place.wait_for_sshd();
         Some(place)
+    }
+
+    /// sshd listens a moment after its parent has ended.
+    fn wait_for_sshd(&self) {
+        let begun = std::time::Instant::now();
+        while self.ssh("echo ok").as_deref() != Some("ok\n") {
+            assert!(begun.elapsed() < SOON, "{}", self.read("/run/sshd.log"));
+        }
     }
 
     fn client(&self, command: &str) -> Command {
@@ -134,6 +139,7 @@ impl RealSshd {
     /// Starts sshd, as a boot does.
     pub(super) fn start_again(&self) {
         self.inside(&format!("/usr/sbin/sshd -p {} -E /run/sshd.log", self.port));
+        self.wait_for_sshd();
     }
 
     /// Runs a command there without sshd; what it printed.
@@ -187,8 +193,36 @@ impl RealSshd {
     }
 
     pub(super) async fn roll_back(&self, run: &str, seen: &SshdSeen, scope: RollbackScope) -> RollbackReport {
+        self.try_roll_back(run, seen, scope).await.unwrap()
+    }
+
+    pub(super) async fn try_roll_back(
+        &self,
+        run: &str,
+        seen: &SshdSeen,
+        scope: RollbackScope,
+    ) -> Result<RollbackReport, StepError> {
         let mut shell = self.open().await;
-        sshd_rollback(&mut Changer::new(&mut shell, name(run)), seen, scope).await.unwrap()
+        sshd_rollback(&mut Changer::new(&mut shell, name(run)), seen, scope).await
+    }
+
+    /// What systemctl does for an sshd whose sockets are systemd's.
+    pub(super) fn as_socket_activated(&self) -> String {
+        let port = self.port;
+        format!(
+            r#"#!/bin/sh
+pid=$(cat /run/sshd.pid)
+case "$*" in
+*MainPID*) echo "MainPID=$pid" ;;
+*KillMode*) echo KillMode=process ;;
+reload*) kill "$pid"; exit 1 ;;
+restart*)
+	kill "$pid"
+	while kill -0 "$pid"; do :; done
+	/usr/sbin/sshd -p {port} -E /run/sshd.log
+	;;
+esac"#
+        )
     }
 
     /// Everything below /etc/ssh and in pipedown's state: path, mode, links, content.

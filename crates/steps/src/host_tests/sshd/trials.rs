@@ -179,6 +179,77 @@ async fn what_was_edited_after_the_confirm_goes_back_to_what_was_confirmed() {
 }
 
 #[tokio::test]
+async fn what_was_deleted_after_the_confirm_comes_back_and_sshd_reads_it_however_it_is_served_now() {
+    let Some(sshd) = RealSshd::start("dash") else { return };
+    let seen = sshd.look().await;
+    sshd.trial("run-a", &seen, &interval(11)).await.unwrap();
+    sshd.confirm("run-a", &seen).await;
+    sshd.until_quiet().await;
+    let before = sshd.inside(&format!("stat -c '%a %u' {DROP_IN}"));
+    // At the time of the change each connection had a process of its own: nothing was to be reloaded.
+    sshd.inside(&format!("sed -i 's/^kind .*/kind connection/' {HOME}/confirmed/service; rm {DROP_IN}"));
+
+    // Somebody else's error elsewhere: the file is there again, but nobody is told that it is served.
+    sshd.inside("echo Nonsense >/etc/ssh/sshd_config.d/zz.conf");
+    let broken = sshd.try_roll_back("run-c", &seen, RollbackScope::Confirmed).await.unwrap_err();
+    assert!(broken.to_string().contains("zz.conf"), "{broken}");
+    sshd.inside(&format!("rm /etc/ssh/sshd_config.d/zz.conf {DROP_IN}"));
+
+    let report = sshd.roll_back("run-c", &seen, RollbackScope::Confirmed).await;
+    let RollbackReport::RolledBack { done, .. } = report else { panic!("{report:?}") };
+    assert_eq!(done, [format!("put back {DROP_IN}"), "reloaded sshd".to_owned()]);
+    assert_eq!(sshd.inside(&format!("stat -c '%a %u' {DROP_IN}")), before);
+    assert_eq!(sshd.serves().as_deref(), Some("11"));
+
+    // Asked for again, one that could not be ended is ended, and not one more undone.
+    sshd.trial("run-b", &sshd.look().await, &interval(22)).await.unwrap();
+    sshd.confirm("run-b", &seen).await;
+    sshd.until_quiet().await;
+    sshd.inside("echo Nonsense >/etc/ssh/sshd_config.d/zz.conf");
+    let broken = sshd.try_roll_back("run-c", &seen, RollbackScope::Confirmed).await.unwrap_err();
+    assert!(broken.to_string().contains("line 1"), "{broken}");
+    sshd.inside("rm /etc/ssh/sshd_config.d/zz.conf");
+    for (to, serves) in [("before run-b", "11"), ("before run-a", "none")] {
+        let report = sshd.roll_back("run-c", &seen, RollbackScope::Confirmed).await;
+        assert!(matches!(&report, RollbackReport::RolledBack { to: said, .. } if said == to), "{report:?}");
+        assert_eq!(sshd.serves().as_deref(), Some(serves));
+    }
+}
+
+#[tokio::test]
+async fn a_file_that_cannot_be_replaced_is_named() {
+    let Some(sshd) = RealSshd::start("busybox") else { return };
+    let seen = sshd.look().await;
+    let before = sshd.listing();
+    sshd.inside("mount --bind /etc/ssh/sshd_config /etc/ssh/sshd_config");
+    let main = seen.files[0].text.replace("# ours", &settings(60));
+    let report = sshd.trial("run-a", &seen, &main_file(main)).await.unwrap();
+    let TrialReport::RolledBack { why, .. } = report else { panic!("{report:?}") };
+    assert_eq!(why, "/etc/ssh/sshd_config cannot be replaced: immutable, or a mount point?");
+    sshd.until_quiet().await;
+    sshd.inside("umount /etc/ssh/sshd_config; rm -r /var/lib/pipedown");
+    assert_eq!(sshd.listing(), before);
+}
+
+#[tokio::test]
+async fn a_listener_with_sockets_of_systemd_is_started_anew() {
+    let Some(sshd) = RealSshd::start("dash") else { return };
+    // Debian's sshd ends when it is told to reload and has its sockets from systemd.
+    sshd.inside(&format!("cat >/etc/ssh/bin/systemctl <<'END'\n{}\nEND", sshd.as_socket_activated()));
+    sshd.inside("chmod 755 /etc/ssh/bin/systemctl");
+    let mut seen = sshd.look().await;
+    let kind = "kind service\nunit ssh.service\nsocket ssh.socket\n";
+    seen.service_file = seen.service_file.replace("kind process\n", kind);
+    let report = sshd.trial("run-a", &seen, &interval(11)).await.unwrap();
+    assert!(matches!(report, TrialReport::Running { .. }), "{report:?}");
+    assert_eq!(sshd.serves().as_deref(), Some("11"));
+    assert!(matches!(sshd.confirm("run-a", &seen).await, ConfirmReport::Won { .. }));
+    let report = sshd.roll_back("run-c", &seen, RollbackScope::Confirmed).await;
+    assert!(matches!(report, RollbackReport::RolledBack { .. }), "{report:?}");
+    assert_eq!(sshd.serves().as_deref(), Some("none"));
+}
+
+#[tokio::test]
 async fn a_timed_change_ends_by_the_hosts_clock() {
     for shell in SHELLS {
         let Some(sshd) = RealSshd::start(shell) else { return };

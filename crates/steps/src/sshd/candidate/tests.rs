@@ -160,6 +160,11 @@ fn what_cannot_be_done_says_why() {
     }
     seen.extra = vec!["-o".to_owned(), "LogLevel=DEBUG".to_owned()];
     said.push(refused(&seen, &step(&["loglevel INFO"], &[])));
+    let socket = Some("ssh.socket".to_owned());
+    let service = SshdService::Service { unit: "ssh.service".to_owned(), socket };
+    let service = std::mem::replace(&mut seen.service, service);
+    said.push(refused(&seen, &step(&["Port 2222"], &[])));
+    seen.service = service;
     seen.files[1].exact = false;
     assert!(sshd_candidate(&seen, &step(KEEPALIVE, &[])).is_ok());
     seen.files[0].exact = false;
