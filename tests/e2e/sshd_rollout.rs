@@ -113,6 +113,9 @@ async fn a_rollout_is_seen_on_the_wire_and_done_once() {
         }
         assert_eq!(of("ClientAliveInterval").unwrap().evidence, pipedown_model::Evidence::Wire, "{proofs:?}");
     }
+    // The dead-men tidy up by themselves.
+    let keepers = || fleet.hosts().iter().any(|h| h.files().keys().any(|name| name.ends_with("/keeper")));
+    until("the dead-men have gone", || !keepers()).await;
     let stands: Vec<_> = fleet.hosts().iter().map(|h| (h.sockets(), h.files())).collect();
     for (number, kind) in (1..).zip(KINDS) {
         assert_eq!(effective(&fleet, number, "clientaliveinterval"), "1", "{kind}");
