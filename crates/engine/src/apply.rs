@@ -307,11 +307,11 @@ impl<'a> HostTurn<'a> {
                 _ => self.step(opened, step, &ledger).await?,
             }
         }
-        self.in_time().await?;
-        if self.context.enough.is_cancelled() {
-            return Some(Turn::NotBegun);
-        }
         if let Some(files) = self.files() {
+            self.in_time().await?;
+            if self.context.enough.is_cancelled() {
+                return Some(Turn::NotBegun);
+            }
             return self.arm(opened, &seen, &files).await;
         }
         if let Some(reverts) = reverts {

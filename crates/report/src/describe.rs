@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use pipedown_model::{
     ControllerMode, Effect, Event, EventKind, Evidence, ExitCode, Failure, Finding, FindingCode, HostName,
     HostPhase, LocalWhen, Mode, Outcome, Proof, RolledBackBy, RunState, SessionClass, Severity, SkipReason,
-    StepId, Verdict,
+    StepId, StepRecord, Verdict,
 };
 
 use crate::style::{REVERTS, Tone, count, ending};
@@ -228,9 +228,21 @@ fn of_window(event: &Event, state: &RunState, style: &Style) -> Option<Said> {
         EventKind::NeverBack { error, .. } => (PROBLEM, Tone::Bad, "never back", failed(error)),
         EventKind::HostDone { .. } => match state.mode {
             Mode::DryRun => (DETAIL, Tone::Good, "done", "nothing was changed".into()),
+            Mode::Apply if is_unchanged(event, state) => {
+                (NOTABLE, Tone::Good, "unchanged", "all was so already".into())
+            }
             Mode::Apply => (NOTABLE, Tone::Good, "done", "nothing is armed".into()),
         },
         _ => return None,
+    })
+}
+
+/// Whether every step of the event's host found everything as it should be.
+fn is_unchanged(event: &Event, state: &RunState) -> bool {
+    let steps = event.kind.host().and_then(|host| state.hosts.get(host)).map(|host| &host.steps);
+    steps.is_some_and(|steps| {
+        let unchanged = |step: &StepRecord| *step == StepRecord::Finished { outcome: Outcome::Unchanged };
+        !steps.is_empty() && steps.values().all(unchanged)
     })
 }
 
@@ -367,5 +379,27 @@ pub(crate) fn verdict_word(verdict: Verdict) -> &'static str {
         Verdict::NeedsAttention => "needs attention",
         Verdict::Cancelled => "cancelled",
         Verdict::Stopped => "stopped",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture::{Story, host, step, style};
+
+    #[test]
+    fn a_host_on_which_all_was_so_already_says_so() {
+        let said = |outcome: Outcome| {
+            let mut story = Story::of(Mode::Apply, "keepalive-rollout", "", None, &["web01"]);
+            story.connect("web01");
+            let (web01, sshd) = (host("web01"), step("sshd-config"));
+            story.push(EventKind::StepStarted { host: web01.clone(), step: sshd.clone(), attempt: 1 });
+            story.push(EventKind::StepFinished { host: web01.clone(), step: sshd, outcome });
+            story.push(EventKind::HostDone { host: web01 });
+            let (event, state) = story.told.last().unwrap();
+            describe(event, state, &style()).word
+        };
+        assert_eq!(said(Outcome::Unchanged), "unchanged");
+        assert_eq!(said(Outcome::Changed { diff: Vec::new() }), "done");
     }
 }

@@ -88,6 +88,22 @@ async fn an_interrupt_ends_the_host_at_work_and_begins_no_other() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_host_whose_last_step_was_at_work_is_done() {
+    let fleet = Fleet::new(2);
+    let process = process(&fleet, Draft::new().script("hold", HOLD, None));
+    let running = holding(&fleet, &process, 0).await;
+    running.orders.send(Command::Interrupt).await.unwrap();
+    release(&fleet, 0);
+    running.end().await.unwrap();
+    assert_eq!(phases(&process.disk), [HostPhase::Done, HostPhase::Waiting]);
+    assert_eq!(
+        gates(&process.disk),
+        [(Gate::Operator, "interrupted: 1 of 2 hosts were not begun or not finished".to_owned())]
+    );
+    release(&fleet, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_abort_stops_at_once_and_says_what_is_unknown() {
     let fleet = Fleet::new(2);
     let process = process(&fleet, Draft::new().script("hold", HOLD, None).window());
