@@ -434,17 +434,12 @@ fn notes(config: &SshdConfig, own: &Own, asked: &[SshdAsked], step: &SshdStep) -
     let mut notes = Vec::new();
     // Only of what is new, but judged by all that is ours afterwards.
     if step.settings.iter().any(|s| s.keyword.to_ascii_lowercase().starts_with("clientalive")) {
-        let all: Vec<&SshdSetting> = own.global.iter().collect();
-        let foreign = |name: &str| config.global(name).any(|line| !line.ours);
-        let lone = |s: &SshdSetting| {
-            let other = if s.keyword.eq_ignore_ascii_case("ClientAliveInterval") {
-                "ClientAliveCountMax"
-            } else {
-                "ClientAliveInterval"
-            };
-            !foreign(other)
-        };
-        let alive: Vec<SshdSetting> = all.into_iter().filter(|s| lone(s)).cloned().collect();
+        let mut alive = own.global.clone();
+        // What somebody else sets is set as well.
+        for name in ["ClientAliveInterval", "ClientAliveCountMax"] {
+            let line = config.global(name).find(|line| !line.ours);
+            alive.extend(line.map(|l| SshdSetting { keyword: name.to_owned(), value: l.value.clone() }));
+        }
         notes.extend(sshd_notes(&alive));
     }
     for wanted in asked.iter().filter(|wanted| wanted.keyword.cumulative) {

@@ -190,6 +190,8 @@ fn an_interval_alone_is_explained_unless_somebody_sets_the_count() {
     assert_eq!(notes(&seen).len(), 1);
     assert!(notes(&host(&[(MAIN, "ClientAliveCountMax 2\n")])).is_empty());
     assert!(notes(&apply(&seen, &step(&["ClientAliveCountMax 2"], &[]))).is_empty());
+    let foreign = host(&[(MAIN, "ClientAliveInterval 0\n")]);
+    assert!(sshd_candidate(&foreign, &step(KEEPALIVE, &[])).unwrap().notes.is_empty(), "both are asked for");
 }
 
 #[test]
