@@ -60,7 +60,8 @@ async fn no_new_change_starts_and_cancel_works() {
     assert_eq!(disk.kinds().iter().filter(|kind| intent(kind)).count(), 3);
 
     let cancel = Work::Cancel { hosts: Vec::new(), reason: String::new(), until: now() };
-    let ended = process.start(cancel, Fault::Full(n)).end().await.unwrap();
+    let full = Fault::Full(u64::try_from(kept + 1).unwrap());
+    let ended = process.start(cancel, full).end().await.unwrap();
     assert!(!ended.recorded);
     assert!(fleet.names().iter().all(|host| !fleet.is_armed(host)));
     assert_eq!(ended.state.unwrap().hosts[&fleet.names()[0]].phase, HostPhase::TakenBack);
