@@ -12,7 +12,7 @@ const VERDICTS: [&str; 15] = [
     "privileges        ops becomes root with sudo",
     "controller        is another machine than this one",
     "cancelled before  nobody has called this run off there",
-    " ms ahead of ours, give or take ",
+    " ours, give or take ",
     "time left         29 min ",
     "time zone         Etc/UTC: at T its clock shows what is announced",
     "other window      none is armed there",
