@@ -74,6 +74,11 @@ impl StateDir {
         self.run_dir(run).join("journal.db")
     }
 
+    /// What the commands of a run printed, see [`OutputLog`](crate::OutputLog).
+    pub fn output(&self, run: &RunId) -> PathBuf {
+        self.run_dir(run).join("output")
+    }
+
     /// The control socket of the process that works on a run.
     pub fn socket(&self, run: &RunId) -> PathBuf {
         self.run_dir(run).join("control.sock")

@@ -8,6 +8,7 @@ mod exit;
 mod facts;
 mod failure;
 mod ids;
+mod output;
 mod phase;
 mod plan;
 mod sshd;
@@ -24,6 +25,7 @@ pub use facts::{
 };
 pub use failure::{Failure, FailureClass, Finding, FindingCode, Severity};
 pub use ids::{HostName, InvalidId, Operator, RunId, StepId, TextId};
+pub use output::OutputStream;
 pub use phase::{HostPhase, IllegalTransition};
 pub use plan::{
     AtDeadline, Become, HostPlan, HostStep, LocalStep, LocalWhen, Message, OnFailure, Plan, PlaybookSource,
