@@ -114,6 +114,55 @@ pub fn chosen(inventory: Option<&Inventory>, argument: &str) -> Result<Vec<Reque
     Ok(names.iter().map(|name| request_for(inventory, name)).collect())
 }
 
+/// The hosts of a command that works without a playbook, and what the inventory knows of them, if there is one.
+#[expect(dead_code, reason = "for the commands without a playbook; goes when the first one is there")]
+pub struct Called {
+    inventory: Option<Inventory>,
+    names: Vec<HostName>,
+}
+
+#[expect(dead_code, reason = "for the commands without a playbook; goes when the first one is there")]
+impl Called {
+    /// Their names: in the inventory's order, or without one in the order in which they were named.
+    pub fn names(&self) -> &[HostName] {
+        &self.names
+    }
+
+    /// The inventory, unless the names were taken as they are.
+    pub fn inventory(&self) -> Option<&Inventory> {
+        self.inventory.as_ref()
+    }
+
+    /// What the inventory says of a host.
+    pub fn host(&self, name: &HostName) -> Option<Host<'_>> {
+        self.inventory.as_ref()?.host(name)
+    }
+
+    /// Asks how a host is reached; made when its turn has come.
+    pub fn request(&self, name: &HostName) -> Request {
+        request_for(self.inventory.as_ref(), name.as_str())
+    }
+}
+
+/// The hosts that `-l SET` names, for a command without a playbook. With an inventory they must be in it; where there
+/// is none, a set of plain names and ranges is taken as it is, and ssh_config and DNS lead to the hosts.
+///
+/// # Errors
+/// When the set or the inventory is wrong, a host is not in the inventory, or no host is left.
+#[expect(dead_code, reason = "for the commands without a playbook; goes when the first one is there")]
+pub fn hosts_of(around: &Surroundings, set: &str) -> Result<Called, Stop> {
+    let set = HostSet::parse(set)?;
+    let inventory = around.inventory_if_any()?;
+    let names = match &inventory {
+        Some(inventory) => inventory.select(&set)?,
+        None => set.names()?,
+    };
+    if names.is_empty() {
+        return Err(Stop::usage("no host is left in this host set"));
+    }
+    Ok(Called { inventory, names })
+}
+
 fn names_of(inventory: Option<&Inventory>, argument: &str) -> Result<Vec<String>, Stop> {
     // A misspelt group is no host.
     let name = !argument.starts_with('@') && !argument.contains(['[', ',', '!', '&', '*']);

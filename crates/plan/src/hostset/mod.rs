@@ -5,10 +5,12 @@
 //! steps (`[0-8/2,11]`); the width of a number with leading zeros is kept. `@name` is a group of the
 //! inventory, `@all` and `*` are all of it.
 
+mod evaluate;
 mod fold;
 mod parse;
 mod pattern;
 
+pub(crate) use evaluate::{World, evaluate, names};
 pub use fold::fold;
 pub use parse::HostSet;
 pub(crate) use parse::{Atom, Op};

@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::{Entry, Inventory, Section, SectionKind};
 use crate::diagnostic::{InputError, Source};
 use crate::document::{self, Field, Item, Table};
-use crate::hostset::{Atom, HostSet, Op, Pattern};
+use crate::hostset::{self, Atom, HostSet, Op, Pattern};
 use crate::time::zone_named;
 
 /// What a section says; nothing where it is silent.
@@ -165,22 +165,13 @@ impl Reader<'_> {
                     })?)
                 }
                 Atom::Hosts(pattern) => {
-                    members.extend(self.names(pattern)?.into_iter().map(|name| inventory.declare(name)));
+                    members.extend(
+                        hostset::names(self.source, pattern)?.into_iter().map(|name| inventory.declare(name)),
+                    );
                 }
             }
         }
         Ok(())
-    }
-
-    fn names(&self, pattern: &Pattern) -> Result<Vec<HostName>, InputError> {
-        pattern
-            .names()
-            .iter()
-            .map(|name| {
-                HostName::new(name)
-                    .map_err(|error| self.source.error(pattern.span.clone(), format!("cannot {error}")))
-            })
-            .collect()
     }
 
     fn host(&self, inventory: &mut Inventory, item: &Item<'_>) -> Result<(), InputError> {
@@ -193,7 +184,7 @@ impl Reader<'_> {
         let range = key.within(self.source, 0..item.name.len());
         let names = if self.source.text().get(range.clone()) == Some(item.name) {
             Pattern::parse(self.source, range)
-                .and_then(|pattern| self.names(&pattern))
+                .and_then(|pattern| hostset::names(self.source, &pattern))
                 .map_err(|error| error.in_key(&item.path))?
         } else {
             return Err(self.source.error(range, "write host names without escapes"));

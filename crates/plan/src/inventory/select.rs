@@ -6,7 +6,7 @@ use pipedown_model::HostName;
 
 use super::{Inventory, SectionKind};
 use crate::diagnostic::{InputError, Source, quoted};
-use crate::hostset::{Atom, HostSet, Op, Pattern};
+use crate::hostset::{self, Atom, HostSet, Op, Pattern, World};
 
 impl Inventory {
     /// Evaluates a host set; the hosts come in inventory order, each once.
@@ -17,23 +17,7 @@ impl Inventory {
     /// When a host or group is not in the inventory, a short name fits several hosts, or nothing is
     /// left in the end.
     pub fn select(&self, set: &HostSet) -> Result<Vec<HostName>, InputError> {
-        let mut chosen = vec![false; self.hosts.len()];
-        let mut labels = None;
-        for term in set.terms() {
-            let right = match &term.atom {
-                Atom::All => (0..self.hosts.len()).collect(),
-                Atom::Groups(pattern) => self.members(set.source(), pattern)?,
-                Atom::Hosts(pattern) => self.find(set.source(), pattern, &mut labels)?,
-            };
-            apply(&mut chosen, term.op, &right);
-        }
-        let names: Vec<HostName> = self
-            .hosts
-            .iter()
-            .zip(&chosen)
-            .filter(|(_, chosen)| **chosen)
-            .map(|(entry, _)| entry.name.clone())
-            .collect();
+        let names = self.evaluate(set)?;
         if names.is_empty() {
             let source = set.source();
             return Err(source
@@ -41,6 +25,15 @@ impl Inventory {
                 .suggest(format!("{} names {} hosts", self.path(), self.len())));
         }
         Ok(names)
+    }
+
+    /// Evaluates a host set as [`select`](Self::select), where no host at all is an answer too.
+    ///
+    /// # Errors
+    /// When a host or group is not in the inventory, or a short name fits several hosts.
+    pub fn evaluate(&self, set: &HostSet) -> Result<Vec<HostName>, InputError> {
+        let chosen = hostset::evaluate(set, &mut Known { inventory: self, labels: None })?;
+        Ok(chosen.into_iter().filter_map(|index| Some(self.hosts.get(index)?.name.clone())).collect())
     }
 
     /// The hosts of groups.
@@ -124,18 +117,18 @@ impl Inventory {
     }
 }
 
-fn apply(chosen: &mut [bool], op: Op, right: &[usize]) {
-    let mut named = vec![false; chosen.len()];
-    for index in right {
-        if let Some(slot) = named.get_mut(*index) {
-            *slot = true;
+/// An inventory and what was worked out of it for one set.
+struct Known<'a> {
+    inventory: &'a Inventory,
+    labels: Option<HashMap<&'a str, Vec<usize>>>,
+}
+
+impl World for Known<'_> {
+    fn members(&mut self, source: &Source, _: Op, atom: &Atom) -> Result<Vec<usize>, InputError> {
+        match atom {
+            Atom::All => Ok((0..self.inventory.hosts.len()).collect()),
+            Atom::Groups(pattern) => self.inventory.members(source, pattern),
+            Atom::Hosts(pattern) => self.inventory.find(source, pattern, &mut self.labels),
         }
-    }
-    for (left, right) in chosen.iter_mut().zip(named) {
-        *left = match op {
-            Op::Union => *left || right,
-            Op::Without => *left && !right,
-            Op::Both => *left && right,
-        };
     }
 }
