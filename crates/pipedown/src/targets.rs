@@ -115,7 +115,6 @@ pub fn chosen(inventory: Option<&Inventory>, argument: &str) -> Result<Vec<Reque
 }
 
 /// The hosts of a command that works without a playbook, and what the inventory knows of them, if there is one.
-#[expect(dead_code, reason = "for the commands without a playbook; goes when the first one is there")]
 pub struct Called {
     inventory: Option<Inventory>,
     names: Vec<HostName>,
