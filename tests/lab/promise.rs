@@ -54,7 +54,7 @@ impl Promise {
                 }
                 StepSpec::Motd { text: id, .. } => promise.motd = text(id),
                 StepSpec::Shutdown { cancelled, .. } => promise.cancelled = text(cancelled),
-                StepSpec::Drain { .. } | StepSpec::Run(_) | StepSpec::SshdConfig(_) => {}
+                StepSpec::Drain { .. } | StepSpec::Run(_) | StepSpec::SshdConfig(_) | StepSpec::Exec(_) => {}
             }
         }
         promise

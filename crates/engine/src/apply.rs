@@ -16,12 +16,12 @@ use pipedown_steps::{
 };
 use tokio::time::Instant;
 
-use crate::Opened;
 use crate::conductor::Turn;
 use crate::context::Context;
 use crate::perform::perform;
 use crate::recovery::{Decision, OnHost, decide};
 use crate::sshd;
+use crate::{Opened, adhoc};
 
 /// Whether a host of a recorded run still has to have its turn. One that is armed is looked at again until it fires:
 /// somebody may have called it off there.
@@ -62,6 +62,9 @@ pub(crate) async fn survey(context: Arc<Context>, index: usize) -> bool {
 /// Gives a host its turn.
 pub(crate) async fn turn(context: Arc<Context>, index: usize, prior: Option<HostState>, mode: Mode) -> Turn {
     let Some(host) = context.plan.hosts.get(index) else { return Turn::NotWell };
+    if adhoc::is_adhoc(host) {
+        return adhoc::turn(&context, index, host, prior).await;
+    }
     let was_armed = prior.as_ref().is_some_and(|prior| matches!(prior.phase, HostPhase::Armed { .. }));
     let turn = HostTurn::new(&context, host, prior, mode);
     let Some(mut opened) = turn.open().await else {
@@ -542,7 +545,7 @@ impl<'a> HostTurn<'a> {
 /// Whether a step may be repeated without harm, because it looks before it acts.
 fn is_guarded(spec: &StepSpec) -> bool {
     match spec {
-        StepSpec::Broadcast { .. } => false,
+        StepSpec::Broadcast { .. } | StepSpec::Exec(_) => false,
         StepSpec::Run(run) => run.is_guarded(),
         StepSpec::SshdConfig(_)
         | StepSpec::Motd { .. }

@@ -19,7 +19,7 @@ use crate::dispatcher::{Clock, Dispatcher, Ended};
 use crate::each::{each, each_while};
 use crate::local::Locals;
 use crate::undo::Order;
-use crate::{EngineError, Journal, Opened, Opener, Options, apply, follow};
+use crate::{EngineError, Journal, Opened, Opener, Options, OutputSink, adhoc, apply, follow};
 
 /// What a process is to do with a run.
 #[derive(Debug, Clone)]
@@ -77,6 +77,10 @@ pub struct Setup {
     pub controller: Option<String>,
     /// Durable events, in order.
     pub consumer: mpsc::UnboundedSender<Arc<Event>>,
+    /// Where the output of commands goes; none where none is run.
+    pub output: Option<OutputSink>,
+    /// The standard input of commands that have one.
+    pub input: Option<Arc<[u8]>>,
 }
 
 /// How a host's turn ended.
@@ -122,7 +126,20 @@ pub async fn conduct(
     work: Work,
     commands: mpsc::Receiver<Command>,
 ) -> Result<Ended, EngineError> {
-    let Setup { run, plan, options, by, journal, recorded, opener, clock, controller, consumer } = setup;
+    let Setup {
+        run,
+        plan,
+        options,
+        by,
+        journal,
+        recorded,
+        opener,
+        clock,
+        controller,
+        consumer,
+        output,
+        input,
+    } = setup;
     let (dispatcher, proposer) =
         Dispatcher::new(run.clone(), Arc::clone(&clock), journal, recorded.clone(), consumer)?;
     let dispatching = tokio::spawn(dispatcher.work());
@@ -131,7 +148,21 @@ pub async fn conduct(
         Work::Resume | Work::Cancel { .. } => None,
     };
     let machines = recorded.as_ref().map(machines_begun).unwrap_or_default();
-    let parts = Parts { run, plan, options, by, supersedes, opener, clock, controller, proposer, machines };
+    let recorder = output.map(adhoc::recorder).transpose()?;
+    let parts = Parts {
+        run,
+        plan,
+        options,
+        by,
+        supersedes,
+        opener,
+        clock,
+        controller,
+        proposer,
+        recorder,
+        input,
+        machines,
+    };
     let context = Arc::new(Context::new(parts));
     let abort = CancellationToken::new();
     let (asks, mut asked) = mpsc::unbounded_channel();

@@ -10,6 +10,7 @@ use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::adhoc::Recorder;
 use crate::dispatcher::{Clock, Proposer};
 use crate::undo::Order;
 use crate::{Opened, Opener, Options};
@@ -25,6 +26,10 @@ pub(crate) struct Context {
     pub(crate) clock: Clock,
     pub(crate) controller: Option<String>,
     pub(crate) proposer: Proposer,
+    /// Keeps what commands print; none where none is run.
+    pub(crate) recorder: Option<Recorder>,
+    /// The standard input of commands that have one.
+    pub(crate) input: Option<Arc<[u8]>>,
     /// Cancelled by Ctrl-C: no new host, no new step, no further try.
     pub(crate) stop: CancellationToken,
     /// Cancelled by Ctrl-C and by a request to call the run off: no new host, no new step.
@@ -45,14 +50,28 @@ pub(crate) struct Parts {
     pub(crate) clock: Clock,
     pub(crate) controller: Option<String>,
     pub(crate) proposer: Proposer,
+    pub(crate) recorder: Option<Recorder>,
+    pub(crate) input: Option<Arc<[u8]>>,
     /// Machines that earlier processes of the run have begun with, by machine id and boot id.
     pub(crate) machines: HashMap<(String, String), HostName>,
 }
 
 impl Context {
     pub(crate) fn new(parts: Parts) -> Self {
-        let Parts { run, plan, options, by, supersedes, opener, clock, controller, proposer, machines } =
-            parts;
+        let Parts {
+            run,
+            plan,
+            options,
+            by,
+            supersedes,
+            opener,
+            clock,
+            controller,
+            proposer,
+            recorder,
+            input,
+            machines,
+        } = parts;
         let stop = CancellationToken::new();
         let enough = stop.child_token();
         let (tasks, machines) = (TaskTracker::new(), Mutex::new(machines));
@@ -66,6 +85,8 @@ impl Context {
             clock,
             controller,
             proposer,
+            recorder,
+            input,
             stop,
             enough,
             tasks,

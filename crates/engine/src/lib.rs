@@ -4,6 +4,7 @@
 //! one per host at work, propose events and wait for their intents to be durable before they touch a host.
 //! See `docs/ARCHITECTURE.md`.
 
+mod adhoc;
 mod apply;
 mod ask;
 mod batches;
@@ -28,13 +29,14 @@ mod supersede;
 mod undo;
 mod writer;
 
+pub use adhoc::{OutputChunk, OutputSink};
 pub use ask::{ask, visit};
 pub use conductor::{Command, Setup, Work, conduct};
 pub use control::{Asked, ControlSocket, Request, ask as ask_controller};
 pub use dispatcher::{Clock, Dispatcher, Ended, Proposer};
 pub use error::EngineError;
 pub use journal::{Journal, MemoryJournal, Recorded, SqliteJournal};
-pub use opener::{Link, Login, Opened, Opener};
+pub use opener::{Dialed, Line, Link, Login, Opened, Opener};
 pub use options::{Options, UnknownSteps, WireProof};
 pub use output::{OutputLog, OutputReader};
 pub use store::{RunLock, StateDir, StorageKind};

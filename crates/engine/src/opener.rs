@@ -2,7 +2,7 @@
 
 use futures::future::BoxFuture;
 use pipedown_model::{Failure, HostKeySeen, HostName, HostPlan, RunId};
-use pipedown_steps::HostShell;
+use pipedown_steps::{Exec, HostShell, Secret};
 
 /// Opens hosts. The roof implements it with SSH; tests with a local shell.
 pub trait Opener: Send + Sync + 'static {
@@ -21,6 +21,14 @@ pub trait Opener: Send + Sync + 'static {
         account: &'a str,
     ) -> BoxFuture<'a, Result<Box<dyn Login>, Failure>>;
 
+    /// Connects, verifies the host key and logs in, and starts nothing: for what is done once, over a connection of its own.
+    fn dial<'a>(&'a self, host: &'a HostPlan) -> BoxFuture<'a, Result<Dialed, Failure>>;
+
+    /// Whether sudo is given a password.
+    fn has_password(&self) -> bool {
+        false
+    }
+
     /// The hosts of the run that are reached through this one, as far as is known.
     fn reached_through(&self, host: &HostPlan) -> Vec<HostName> {
         let _ = host;
@@ -36,6 +44,30 @@ pub struct Opened {
     pub shell: HostShell,
     /// What carries it.
     pub link: Box<dyn Link>,
+}
+
+/// A host that was dialed.
+pub struct Dialed {
+    /// The host's key, verified.
+    pub key: HostKeySeen,
+    /// The connection.
+    pub line: Box<dyn Line>,
+}
+
+/// A connection on which nothing runs yet.
+pub trait Line: Send + Sync {
+    /// Starts a command on a channel of its own: a line for the login shell. Who does not read its output holds it up,
+    /// and with it everything else on this line.
+    fn start<'a>(&'a self, command: &'a str) -> BoxFuture<'a, Result<Exec, Failure>>;
+
+    /// Starts a subsystem on a channel of its own: `sftp`.
+    fn subsystem<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Exec, Failure>>;
+
+    /// What sudo is given, if it is to have a password.
+    fn password(&self) -> Option<Secret>;
+
+    /// Says goodbye, within a deadline.
+    fn close(self: Box<Self>) -> BoxFuture<'static, ()>;
 }
 
 /// What carries a shell.

@@ -33,7 +33,9 @@ pub(crate) async fn perform(
             Now::Nologin { presence: *presence, text: plan.text(text) }
         }
         // They exist in windows only, and there they are armed.
-        StepSpec::SshdConfig(_) | StepSpec::Drain { .. } | StepSpec::Shutdown { .. } => return Ok(nothing()),
+        StepSpec::SshdConfig(_) | StepSpec::Exec(_) | StepSpec::Drain { .. } | StepSpec::Shutdown { .. } => {
+            return Ok(nothing());
+        }
     };
     let message = matches!(what, Now::Broadcast { .. });
     let NowReport { changed, mut diff, told, missed, .. } = now(changer, &what, foreign).await?;

@@ -3,7 +3,10 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::{Failure, Finding, HostFacts, HostName, LocalWhen, Operator, RunId, ShutdownHow, StepId, TextId};
+use crate::{
+    CommandEnd, Failure, Finding, HostFacts, HostName, LocalWhen, Operator, RunId, ShutdownHow, StepId,
+    TextId,
+};
 
 /// One thing that happened.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -380,6 +383,15 @@ pub enum Outcome {
     Skipped {
         /// Why.
         reason: SkipReason,
+    },
+    /// A command as it was typed came to an end.
+    Ran {
+        /// How.
+        end: CommandEnd,
+        /// Bytes of standard output that were kept.
+        stdout: u64,
+        /// Bytes of standard error that were kept.
+        stderr: u64,
     },
     /// Failed.
     Failed {

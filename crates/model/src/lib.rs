@@ -4,6 +4,7 @@
 
 mod batch;
 mod event;
+mod exec;
 mod exit;
 mod facts;
 mod failure;
@@ -19,6 +20,7 @@ pub use event::{
     ControllerMode, DeliveryMiss, Effect, Event, EventKind, Evidence, Gate, HostKeySeen, Mode, Outcome,
     Proof, RolledBackBy, SkipReason, Verdict,
 };
+pub use exec::{CommandEnd, ExecCommand, ExecStep};
 pub use exit::ExitCode;
 pub use facts::{
     FileSeen, HostFacts, Init, LogindState, NextEntry, ScheduleSeen, Session, SessionClass, WindowSeen,

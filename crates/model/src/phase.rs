@@ -207,6 +207,8 @@ impl HostPhase {
             ) => Some(Self::Ready),
             (Self::Working { step: working }, outcome) if working == step => Some(match outcome {
                 crate::Outcome::Failed { effect, .. } => Self::Failed { effect: *effect },
+                // What it did is what its end says: nothing is unknown.
+                crate::Outcome::Ran { end, .. } if !end.is_success() => Self::Failed { effect: Effect::None },
                 _ => Self::Ready,
             }),
             _ => None,

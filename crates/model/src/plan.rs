@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::{BatchSize, FailureBudget, HostName, SshdStep, StepId, TextId};
+use crate::{BatchSize, ExecStep, FailureBudget, HostName, SshdStep, StepId, TextId};
 
 /// A plan: compiled offline, reviewed, then run as it is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -161,7 +161,7 @@ impl HostStep {
             StepSpec::Drain { .. } | StepSpec::Shutdown { .. } => true,
             StepSpec::Run(run) => run.at.is_some(),
             // What reverts by itself has a keeper of its own.
-            StepSpec::SshdConfig(_) => false,
+            StepSpec::SshdConfig(_) | StepSpec::Exec(_) => false,
         }
     }
 }
@@ -221,6 +221,8 @@ pub enum StepSpec {
     Run(RunStep),
     /// sshd's configuration, commit-confirmed.
     SshdConfig(SshdStep),
+    /// A command as it was typed, over a connection of its own.
+    Exec(ExecStep),
 }
 
 /// One message of a broadcast.

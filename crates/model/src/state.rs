@@ -341,6 +341,7 @@ impl HostState {
                 match outcome {
                     Outcome::Failed { error, .. } => self.error = Some(error.clone()),
                     Outcome::WouldChange { .. } => self.would_change = true,
+                    Outcome::Ran { end, .. } => self.error = end.failure(),
                     Outcome::Unchanged | Outcome::Changed { .. } | Outcome::Skipped { .. } => {}
                 }
                 self.steps.insert(step.clone(), StepRecord::Finished { outcome: outcome.clone() });

@@ -1,12 +1,14 @@
 //! How hosts are reached: SSH, and one privileged shell on each.
 
+mod line;
+
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use pipedown_engine::{Link, Login, Opened, Opener};
+use pipedown_engine::{Dialed, Link, Login, Opened, Opener};
 use pipedown_model::{Become, Failure, FailureClass, HostKeySeen, HostName, HostPlan, RunId};
 use pipedown_ssh::{
     Anchors, Carrier, Chunk, ConnectError, Connection, Connector, Exec, FailureClass as SshClass,
@@ -14,6 +16,7 @@ use pipedown_ssh::{
 };
 use pipedown_steps::{HostShell, Secret, ShellOptions, run_instead};
 
+use self::line::SshLine;
 use crate::bastions::Bastions;
 use crate::cli::ReachArgs;
 use crate::secrets::{self, Prompt};
@@ -138,6 +141,20 @@ impl Opener for SshOpener {
         .boxed()
     }
 
+    fn dial<'a>(&'a self, host: &'a HostPlan) -> BoxFuture<'a, Result<Dialed, Failure>> {
+        async move {
+            let target = self.target(host).await?;
+            let connection = self.connector.connect(&target).await.map_err(|e| failure(&e))?;
+            let key = key_seen(&connection);
+            Ok(Dialed { key, line: Box::new(SshLine::new(connection, self.password.clone())) })
+        }
+        .boxed()
+    }
+
+    fn has_password(&self) -> bool {
+        self.password.is_some()
+    }
+
     fn reached_through(&self, host: &HostPlan) -> Vec<HostName> {
         self.bastions.get().map(|bastions| bastions.behind(&host.host)).unwrap_or_default()
     }
@@ -150,8 +167,7 @@ impl Opener for SshOpener {
         async move {
             let connection =
                 self.connector.connect(&self.target(host).await?).await.map_err(|e| failure(&e))?;
-            let key = connection.host_key();
-            let key = HostKeySeen { algorithm: key.algorithm().to_owned(), fingerprint: key.fingerprint() };
+            let key = key_seen(&connection);
             let to_root = host.target.r#become;
             let password = self.password.clone().filter(|_| to_root == Become::Sudo);
             let link = SshLink {
@@ -168,6 +184,11 @@ impl Opener for SshOpener {
         }
         .boxed()
     }
+}
+
+fn key_seen(connection: &Connection) -> HostKeySeen {
+    let key = connection.host_key();
+    HostKeySeen { algorithm: key.algorithm().to_owned(), fingerprint: key.fingerprint() }
 }
 
 /// Which key a canary has shown to open an account of a host.

@@ -4,7 +4,8 @@ use std::collections::HashSet;
 
 use chrono_tz::Tz;
 use pipedown_model::{
-    HostName, Plan, SshdSetting, SshdStep, StepId, StepSpec, TextId, check_sshd_criteria, sshd_keyword,
+    ExecCommand, HostName, Plan, SshdSetting, SshdStep, StepId, StepSpec, TextId, check_sshd_criteria,
+    sshd_keyword,
 };
 use serde::Deserialize;
 
@@ -123,6 +124,10 @@ pub(crate) fn texts(spec: &StepSpec) -> Vec<TextId> {
         StepSpec::Motd { text, .. } | StepSpec::Nologin { text, .. } => vec![*text],
         StepSpec::SshdConfig(_) | StepSpec::Drain { .. } => Vec::new(),
         StepSpec::Shutdown { cancelled, .. } => vec![*cancelled],
+        StepSpec::Exec(exec) => match &exec.command {
+            ExecCommand::Line(text) | ExecCommand::Script { script: text, .. } => vec![*text],
+            ExecCommand::Argv(_) => Vec::new(),
+        },
         StepSpec::Run(run) => [Some(run.script), run.unless].into_iter().flatten().collect(),
     }
 }

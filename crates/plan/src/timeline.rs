@@ -6,8 +6,8 @@ use std::fmt::{self, Write};
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use pipedown_model::{
-    AtDeadline, BatchSize, FailureBudget, HostName, HostPlan, HostStep, LocalStep, LocalWhen, OnFailure,
-    Plan, Presence, RunStep, SshdStep, StepSpec, TextId,
+    AtDeadline, BatchSize, ExecCommand, ExecStep, FailureBudget, HostName, HostPlan, HostStep, LocalStep,
+    LocalWhen, OnFailure, Plan, Presence, RunStep, SshdStep, StepSpec, TextId,
 };
 
 use crate::hostset::fold;
@@ -204,6 +204,21 @@ fn lines(plan: &Plan, step: &HostStep) -> Vec<Line> {
         }
         StepSpec::Run(run) => vec![command(plan, step.id.as_str(), run)],
         StepSpec::SshdConfig(wanted) => vec![sshd(wanted)],
+        StepSpec::Exec(exec) => vec![typed(plan, exec)],
+    }
+}
+
+/// A command as it was typed.
+fn typed(plan: &Plan, exec: &ExecStep) -> Line {
+    let root = if exec.root { " as root" } else { "" };
+    let limit = exec.timeout_s.map(|limit| format!(", at most {limit} s")).unwrap_or_default();
+    match &exec.command {
+        ExecCommand::Line(text) => Line::new(None, format!("command{root}{limit}")).text(plan, text),
+        ExecCommand::Argv(words) => Line::new(None, format!("command{root}{limit}: {}", words.join(" "))),
+        ExecCommand::Script { script, name, args } => {
+            let words = [std::slice::from_ref(name), args].concat();
+            Line::new(None, format!("script{root}{limit}: {}", words.join(" "))).text(plan, script)
+        }
     }
 }
 

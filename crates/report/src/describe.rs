@@ -316,6 +316,10 @@ fn finished(changed: &'static str, step: &StepId, outcome: &Outcome) -> Said {
             let importance = if *reason == SkipReason::Operator { NOTABLE } else { DETAIL };
             (importance, Tone::Plain, "skipped", format!("{step}: {}", skipped(reason)))
         }
+        Outcome::Ran { end, .. } => match end.failure() {
+            None => (DETAIL, Tone::Good, "ran", step.to_string()),
+            Some(error) => (PROBLEM, Tone::Bad, "failed", failed(&error)),
+        },
         Outcome::Failed { error, effect: Effect::None } => {
             (PROBLEM, Tone::Bad, "failed", format!("{step}: {}", failed(error)))
         }

@@ -85,6 +85,7 @@ fn of_step(step: &str, outcome: &Outcome, style: &Style) -> String {
         Outcome::WouldChange { diff } => (style.paint(Tone::Caution, "would change"), diff),
         Outcome::Unchanged => ("as wanted".into(), &[]),
         Outcome::Changed { diff } => (style.paint(Tone::Bad, "CHANGED"), diff),
+        Outcome::Ran { .. } => (style.paint(Tone::Bad, "RAN"), &[]),
         Outcome::Skipped { reason } => (format!("skipped: {}", skipped(reason)), &[]),
         Outcome::Failed { error, .. } => (style.paint(Tone::Bad, &printable(&failed(error))), &[]),
     };

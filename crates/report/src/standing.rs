@@ -124,6 +124,7 @@ fn has_changed(host: &HostState) -> bool {
         StepRecord::Finished { outcome } => match outcome {
             Outcome::Changed { .. } => true,
             Outcome::Failed { effect, .. } => *effect == Effect::Unknown,
+            Outcome::Ran { .. } => true,
             Outcome::Unchanged | Outcome::WouldChange { .. } | Outcome::Skipped { .. } => false,
         },
     })

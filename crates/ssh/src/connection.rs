@@ -14,7 +14,7 @@ use tokio::time::timeout;
 
 use crate::client::{Announced, Client};
 use crate::error::{SshError, io_text, lowercase_first};
-use crate::exec::Exec;
+use crate::exec::{Exec, Queue};
 use crate::exec_channel;
 use crate::host_key::HostKey;
 use crate::identity::ProvenIdentity;
@@ -165,7 +165,21 @@ impl Connection {
         let (reader, writer) = channel.split();
         note_request("exec");
         writer.exec(true, command).await.map_err(|_| self.lost())?;
-        Ok(exec_channel::start(reader, writer, in_use, self.unread_limit))
+        Ok(exec_channel::start(reader, writer, in_use, Queue::new(self.unread_limit)))
+    }
+
+    /// As [`exec`](Self::exec), for the only command that the connection carries: one whose output is not read is not
+    /// ended, but waits for its reader, and everything else on the connection waits with it.
+    ///
+    /// # Errors
+    ///
+    /// As [`exec`](Self::exec).
+    pub async fn exec_alone(&self, command: &str) -> Result<Exec, SshError> {
+        let (channel, in_use) = self.channel().await?;
+        let (reader, writer) = channel.split();
+        note_request("exec");
+        writer.exec(true, command).await.map_err(|_| self.lost())?;
+        Ok(exec_channel::start(reader, writer, in_use, Queue::patient(self.unread_limit)))
     }
 
     /// Starts a subsystem on a channel of its own (RFC 4254, section 6.5): `sftp` for example.
@@ -179,7 +193,7 @@ impl Connection {
         let (reader, writer) = channel.split();
         note_request("subsystem");
         writer.request_subsystem(true, name).await.map_err(|_| self.lost())?;
-        Ok(exec_channel::start(reader, writer, in_use, self.unread_limit))
+        Ok(exec_channel::start(reader, writer, in_use, Queue::new(self.unread_limit)))
     }
 
     /// Starts the login shell on a pseudo-terminal (RFC 4254, section 6.2), as a person at a keyboard would.
@@ -196,7 +210,7 @@ impl Connection {
         writer.request_pty(true, term, columns, rows, 0, 0, &[]).await.map_err(|_| self.lost())?;
         note_request("shell");
         writer.request_shell(true).await.map_err(|_| self.lost())?;
-        Ok(exec_channel::start(reader, writer, in_use, self.unread_limit))
+        Ok(exec_channel::start(reader, writer, in_use, Queue::new(self.unread_limit)))
     }
 
     /// Asks for new keys (RFC 4253, section 9) as soon as nothing else is under way; they are in place once

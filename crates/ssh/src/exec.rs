@@ -178,24 +178,35 @@ pub(crate) struct Queue {
     chunks: mpsc::UnboundedSender<Chunk>,
     unread: Arc<Unread>,
     limit: usize,
+    patience: Option<Duration>,
 }
 
 impl Queue {
+    /// Makes a queue that ends a command whose output is not read.
     pub(crate) fn new(limit: usize) -> (Self, ExecOutput) {
+        Self::with_patience(limit, Some(PATIENCE))
+    }
+
+    /// Makes a queue that waits for its reader, however long that takes: the connection stands still meanwhile.
+    pub(crate) fn patient(limit: usize) -> (Self, ExecOutput) {
+        Self::with_patience(limit, None)
+    }
+
+    fn with_patience(limit: usize, patience: Option<Duration>) -> (Self, ExecOutput) {
         let (sender, chunks) = mpsc::unbounded_channel();
         let unread = Arc::new(Unread::default());
         let output = ExecOutput { chunks, unread: Arc::clone(&unread) };
-        (Self { chunks: sender, unread, limit }, output)
+        (Self { chunks: sender, unread, limit, patience }, output)
     }
 
-    /// Queues output, waiting for [`PATIENCE`] if there is no room. False when it did not fit: the reader is
+    /// Queues output, waiting for [`PATIENCE`] (or for ever, if it is patient) if there is no room. False when it did not fit: the reader is
     /// told, and the command has to be ended.
     pub(crate) async fn push(&self, chunk: Chunk) -> bool {
         let fits = tokio::select! {
             biased;
             () = self.room(cost(&chunk)) => true,
             () = self.abandoned() => false,
-            () = sleep(PATIENCE) => false,
+            () = out_of_patience(self.patience) => false,
         };
         self.send(if fits { chunk } else { Chunk::Overflow });
         fits
@@ -220,6 +231,13 @@ impl Queue {
     /// Waits until nobody reads any more.
     pub(crate) async fn abandoned(&self) {
         self.chunks.closed().await;
+    }
+}
+
+async fn out_of_patience(patience: Option<Duration>) {
+    match patience {
+        Some(patience) => sleep(patience).await,
+        None => std::future::pending().await,
     }
 }
 

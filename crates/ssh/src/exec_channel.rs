@@ -11,7 +11,7 @@ use russh::{ChannelMsg, ChannelReadHalf, ChannelWriteHalf, Sig};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
-use crate::exec::{Chunk, Exec, ExecSignals, ExecStdin, Queue, Sink, WriteFuture};
+use crate::exec::{Chunk, Exec, ExecOutput, ExecSignals, ExecStdin, Queue, Sink, WriteFuture};
 use crate::keepalive::InUse;
 
 /// Standard error's number in extended data (RFC 4254, section 5.2).
@@ -22,10 +22,9 @@ pub(crate) fn start(
     reader: ChannelReadHalf,
     writer: ChannelWriteHalf<Msg>,
     in_use: InUse,
-    unread_limit: usize,
+    (queue, output): (Queue, ExecOutput),
 ) -> Exec {
     let writer = Arc::new(writer);
-    let (queue, output) = Queue::new(unread_limit);
     let (eof, eof_wanted) = oneshot::channel();
     let (close, close_wanted) = oneshot::channel();
     let over = CancellationToken::new();

@@ -48,13 +48,18 @@ pub(crate) fn random_word() -> String {
 ///
 /// [`HostShell::open`]: crate::HostShell::open
 pub fn command(become_: Become, with_password: bool) -> String {
-    let root = match (become_, with_password) {
+    let root = prefix(become_, with_password);
+    format!("exec {root}sh -c '{}' pipedown {}", bootstrap(), WORDS.ready)
+}
+
+/// What stands before a command that is run as root, with a blank behind it.
+pub(crate) fn prefix(become_: Become, with_password: bool) -> String {
+    match (become_, with_password) {
         (Become::None, _) => String::new(),
         (Become::Sudo, false) => "sudo -n ".to_owned(),
         (Become::Sudo, true) => format!("sudo -S -p {} ", WORDS.prompt),
         (Become::Doas, _) => "doas -n ".to_owned(),
-    };
-    format!("exec {root}sh -c '{}' pipedown {}", bootstrap(), WORDS.ready)
+    }
 }
 
 fn bootstrap() -> &'static str {

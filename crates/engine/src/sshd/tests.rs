@@ -21,6 +21,7 @@ fn kinds(told: &Told) -> Vec<String> {
                 Outcome::Unchanged => "unchanged".to_owned(),
                 Outcome::WouldChange { .. } => "would change".to_owned(),
                 Outcome::Skipped { reason } => format!("skipped, {reason:?}"),
+                Outcome::Ran { end, .. } => format!("ran, {end:?}"),
             },
             EventKind::RolledBack { by, .. } => format!("rolled back by {by:?}"),
             EventKind::HostLost { effect, .. } => format!("lost, {effect:?}"),

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, TimeDelta, Utc};
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use pipedown_engine::{Link, Login, Opened, Opener, Options, UnknownSteps, WireProof};
+use pipedown_engine::{Dialed, Link, Login, Opened, Opener, Options, UnknownSteps, WireProof};
 use pipedown_model::{
     Become, Failure, FailureClass, HostKeySeen, HostName, HostPlan, HostStep, Message, OnFailure, Plan,
     PlaybookSource, RunId, RunStep, ShutdownHow, StepId, StepSpec, Target, TextId, TimeSource,
@@ -186,6 +186,10 @@ fn no_sshd(host: &HostPlan) -> Failure {
 }
 
 impl Opener for Local {
+    fn dial<'a>(&'a self, host: &'a HostPlan) -> BoxFuture<'a, Result<Dialed, Failure>> {
+        async move { Err(no_sshd(host)) }.boxed()
+    }
+
     fn log_in<'a>(
         &'a self,
         host: &'a HostPlan,

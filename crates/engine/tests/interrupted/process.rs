@@ -48,6 +48,8 @@ impl Process {
             clock: Arc::new(now),
             controller: None,
             consumer,
+            output: None,
+            input: None,
         };
         let ended = tokio::spawn(async { conduct(setup, work, commands).await.unwrap() });
         Running { orders, shown, ended, grip }

@@ -2,7 +2,7 @@ use chrono::TimeDelta;
 use proptest::prelude::*;
 
 use super::*;
-use crate::{FailureClass, FindingCode, Severity};
+use crate::{CommandEnd, FailureClass, FindingCode, Severity};
 
 pub(crate) fn host(name: &str) -> HostName {
     HostName::new(name).unwrap()
@@ -74,6 +74,15 @@ fn lists() -> impl Strategy<Value = Vec<String>> {
     prop::collection::vec(".*", 0..3)
 }
 
+fn ends() -> impl Strategy<Value = CommandEnd> {
+    prop_oneof![
+        any::<u32>().prop_map(|status| CommandEnd::Exit { status }),
+        ".*".prop_map(|name| CommandEnd::Signal { name }),
+        any::<u32>().prop_map(|after_s| CommandEnd::Deadline { after_s }),
+        any::<u64>().prop_map(|limit| CommandEnd::Flood { limit }),
+    ]
+}
+
 fn outcomes() -> impl Strategy<Value = Outcome> {
     prop_oneof![
         Just(Outcome::Unchanged),
@@ -82,6 +91,11 @@ fn outcomes() -> impl Strategy<Value = Outcome> {
         prop::sample::select(vec![SkipReason::Guard, SkipReason::AlreadyDone, SkipReason::Operator])
             .prop_map(|reason| Outcome::Skipped { reason }),
         (failures(), effects()).prop_map(|(error, effect)| Outcome::Failed { error, effect }),
+        (ends(), any::<u64>(), any::<u64>()).prop_map(|(end, stdout, stderr)| Outcome::Ran {
+            end,
+            stdout,
+            stderr
+        }),
     ]
 }
 

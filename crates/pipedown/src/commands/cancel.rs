@@ -132,6 +132,8 @@ async fn call_off(
         clock: Arc::new(Surroundings::now),
         controller: None,
         consumer,
+        output: None,
+        input: None,
     };
     let ended = drive::drive(around, setup, work, false).await?;
     Ok(cancelled_code(drive::exit_code(&ended, false)))

@@ -98,6 +98,8 @@ pub async fn go_on(
         clock: Arc::new(Surroundings::now),
         controller: Surroundings::machine(),
         consumer,
+        output: None,
+        input: None,
     };
     let ended = drive::drive(around, setup, Work::Resume, true).await?;
     drop(lock);

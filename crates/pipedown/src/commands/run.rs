@@ -185,6 +185,8 @@ pub async fn begin(
         clock: Arc::new(Surroundings::now),
         controller: Surroundings::machine(),
         consumer,
+        output: None,
+        input: None,
     };
     let work = Work::Begin { mode, supersedes };
     let ended = drive::drive(around, setup, work, lock.is_some() && mode == Mode::Apply).await?;

@@ -1,0 +1,13 @@
+//! Work that is done once, over a connection of its own: commands as they are typed.
+//!
+//! A host's turn is lean: it connects, makes its intent durable, does the one thing and leaves. Nothing is looked at
+//! before, and nothing is left behind.
+
+mod goodbye;
+mod recorder;
+mod run;
+mod turn;
+
+pub use recorder::{OutputChunk, OutputSink};
+pub(crate) use recorder::{Recorder, recorder};
+pub(crate) use turn::{is_adhoc, turn};
