@@ -45,7 +45,7 @@ fn of_one_connection(error: &io::Error) -> bool {
 
 /// Serves a connection, or closes it when there are too many.
 fn admit(service: &Arc<Service>, stream: TcpStream, peer: SocketAddr) {
-    let faults = service.faults();
+    let faults = service.faults_at(stream.local_addr());
     if faults.refuse || service.connections.len() >= service.limits.connections {
         return;
     }

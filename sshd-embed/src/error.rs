@@ -66,6 +66,12 @@ pub enum Error {
     /// The shell does not look commands up in `PATH`, so that a power-off could reach the real machine.
     #[error("use {} as a host's shell: it runs its own `poweroff` whatever PATH says", .0.display())]
     Shell(PathBuf),
+    /// A crowd was to have more broken hosts than hosts.
+    #[error("break more hosts than the {hosts} there are")]
+    TooManyFaults {
+        /// How many there are.
+        hosts: usize,
+    },
     /// The host's task has ended.
     #[error("reach host {0}: it has been stopped")]
     Stopped(String),

@@ -18,6 +18,14 @@ pub struct Faults {
     pub drop_after: Option<u64>,
     /// Sends no more output of a command after this many bytes, and never ends it.
     pub freeze_after: Option<u64>,
+    /// Takes commands, and neither runs nor answers them.
+    pub hang: bool,
+    /// Prints without end instead of running a command, as fast as the client takes it.
+    pub flood: bool,
+    /// Prints half a line instead of running a command, and drops the connection without a goodbye.
+    pub break_off: bool,
+    /// Runs commands that it has an answer for ([`crate::Answers`]).
+    pub deaf_to_answers: bool,
 }
 
 impl Faults {

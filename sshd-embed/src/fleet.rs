@@ -103,6 +103,8 @@ impl Fleet {
     /// When a directory cannot be made or an address cannot be listened on.
     pub async fn start(n: usize, options: FleetOptions) -> Result<Self, Error> {
         let (dir, temporary) = place(options.dir.as_deref())?;
+        let hosts = dir.join("hosts");
+        std::fs::create_dir_all(&hosts).map_err(Error::write(&hosts))?;
         let client = KeyPair::load_or_generate(&dir.join("id_ed25519"))?;
         let mut fleet = Self { dir, hosts: Vec::with_capacity(n), temporary };
         let width = n.to_string().len().max(2);
@@ -111,7 +113,10 @@ impl Fleet {
             let host = start_host(&fleet.dir, &name, number, &client, &options).await?;
             fleet.hosts.push(host);
         }
-        let known: String = fleet.hosts.iter().map(known_host).collect();
+        let known = |host: &RunningHost| -> String {
+            host.addrs().iter().map(|addr| known_host(addr, host.host_key())).collect()
+        };
+        let known: String = fleet.hosts.iter().map(known).collect();
         write_file(&fleet.known_hosts(), known.as_bytes(), 0o644)?;
         Ok(fleet)
     }
@@ -166,7 +171,7 @@ impl Drop for Fleet {
 }
 
 /// Chooses or makes the fleet's directory, with its real path.
-fn place(dir: Option<&Path>) -> Result<(PathBuf, Option<TempDir>), Error> {
+pub(crate) fn place(dir: Option<&Path>) -> Result<(PathBuf, Option<TempDir>), Error> {
     let (dir, temporary) = match dir {
         Some(dir) => (dir.to_path_buf(), None),
         None => {
@@ -175,8 +180,7 @@ fn place(dir: Option<&Path>) -> Result<(PathBuf, Option<TempDir>), Error> {
             (made.path().to_path_buf(), Some(made))
         }
     };
-    let hosts = dir.join("hosts");
-    std::fs::create_dir_all(&hosts).map_err(Error::write(&hosts))?;
+    std::fs::create_dir_all(&dir).map_err(Error::write(&dir))?;
     let dir = std::fs::canonicalize(&dir).map_err(Error::read(&dir))?;
     Ok((dir, temporary))
 }
@@ -201,21 +205,23 @@ async fn start_host(
 fn address(addressing: Addressing, number: usize) -> SocketAddr {
     match addressing {
         Addressing::Ports => (Ipv4Addr::LOCALHOST, 0).into(),
-        Addressing::Addresses(port) => {
-            let offset = u32::try_from(number).unwrap_or(u32::MAX);
-            let address = u32::from(Ipv4Addr::LOCALHOST).saturating_add(offset);
-            (IpAddr::V4(address.into()), port).into()
-        }
+        Addressing::Addresses(port) => numbered(number, port),
     }
 }
 
-/// Forms a host's lines of `known_hosts`, in brackets for a port other than 22 (sshd(8)).
-fn known_host(host: &RunningHost) -> String {
-    let line = |addr: &SocketAddr| match addr.port() {
-        22 => format!("{} {}\n", addr.ip(), host.host_key()),
-        port => format!("[{}]:{port} {}\n", addr.ip(), host.host_key()),
-    };
-    host.addrs().iter().map(line).collect()
+/// The address of a number, from 127.0.0.2 on.
+pub(crate) fn numbered(number: usize, port: u16) -> SocketAddr {
+    let offset = u32::try_from(number).unwrap_or(u32::MAX);
+    let address = u32::from(Ipv4Addr::LOCALHOST).saturating_add(offset);
+    (IpAddr::V4(address.into()), port).into()
+}
+
+/// Forms a line of `known_hosts`, in brackets for a port other than 22 (sshd(8)).
+pub(crate) fn known_host(addr: &SocketAddr, key: &str) -> String {
+    match addr.port() {
+        22 => format!("{} {key}\n", addr.ip()),
+        port => format!("[{}]:{port} {key}\n", addr.ip()),
+    }
 }
 
 #[cfg(test)]

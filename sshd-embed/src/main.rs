@@ -8,8 +8,8 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 use serde::Serialize;
 use sshd_embed::{
-    Addressing, AuthorizedKeys, Confine, EmbeddedHost, Error, Fleet, FleetOptions, HostEvent, HostOptions,
-    KeyPair, RunningHost, Server, confine_main,
+    Addressing, Answer, Answers, AuthorizedKeys, Confine, Crowd, CrowdOptions, EmbeddedHost, Error, Fleet,
+    FleetOptions, HostEvent, HostOptions, KeyPair, RunningHost, Server, Share, confine_main,
 };
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::broadcast::error::RecvError;
@@ -39,7 +39,10 @@ Examples:
 
   Serve twenty of them, with a key and a known_hosts file:
     sshd-embed fleet 20 --dir ./fleet
-    ssh -i fleet/id_ed25519 -o UserKnownHostsFile=fleet/known_hosts -p PORT root@127.0.0.1";
+    ssh -i fleet/id_ed25519 -o UserKnownHostsFile=fleet/known_hosts -p PORT root@127.0.0.1
+
+  Serve ten thousand that answer `true` and run nothing, a hundred of which never answer a connect:
+    sshd-embed crowd 10000 --dir ./crowd --port 2222 --fault drop-syn=1%";
 
 #[derive(Subcommand)]
 enum Mode {
@@ -47,6 +50,11 @@ enum Mode {
     ///
     /// Prints one JSON object a line and host (name, address, port, dir, key, known_hosts) once all listen.
     Fleet(FleetArgs),
+    /// Serve thousands of hosts that answer commands without running them, some of them broken.
+    ///
+    /// Prints one JSON object a line and host (name, address, port, fault, key, known_hosts) once all listen. They have
+    /// the addresses from 127.0.0.2 on, and are served to this machine only.
+    Crowd(CrowdArgs),
 }
 
 #[derive(Args)]
@@ -97,6 +105,50 @@ struct FleetArgs {
     no_confine: bool,
 }
 
+#[derive(Args)]
+struct CrowdArgs {
+    /// How many hosts.
+    #[arg(value_name = "N")]
+    hosts: usize,
+    /// Where the key and the known_hosts file are made; they stay there.
+    #[arg(long, value_name = "DIR")]
+    dir: PathBuf,
+    /// What their names begin with.
+    #[arg(long, value_name = "NAME", default_value = "node")]
+    prefix: String,
+    /// The port of all that listen [default: the system chooses].
+    #[arg(long, value_name = "PORT", default_value_t = 0, hide_default_value = true)]
+    port: u16,
+    /// User name that may log in beside root; may be repeated.
+    #[arg(long, value_name = "NAME")]
+    user: Vec<String>,
+    /// How many hosts are broken, and how; may be repeated: refuse, drop-syn, stall-banner, stall-kex, deny-auth, hang,
+    /// flood, die (half-way), real (runs commands on this machine).
+    #[arg(long, value_name = "FAULT=HOSTS|%")]
+    fault: Vec<Share>,
+    /// Answer this command with a status; may be repeated. `true` and `false` are known; all others end with 127.
+    #[arg(long, value_name = "COMMAND=STATUS", value_parser = answer)]
+    answer: Vec<(String, Answer)>,
+}
+
+fn answer(text: &str) -> Result<(String, Answer), String> {
+    let (command, status) = text.rsplit_once('=').ok_or("expected COMMAND=STATUS")?;
+    let status: u8 = status.parse().map_err(|_| "expected a status from 0 to 255")?;
+    Ok((command.to_owned(), Answer::status(status.into())))
+}
+
+/// A line that tells where a host of a crowd is.
+#[derive(Serialize)]
+struct CrowdLine<'a> {
+    name: &'a str,
+    address: String,
+    port: u16,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fault: Option<&'a str>,
+    key: PathBuf,
+    known_hosts: PathBuf,
+}
+
 /// A line that tells where a host of a fleet is.
 #[derive(Serialize)]
 struct Line<'a> {
@@ -117,6 +169,7 @@ fn main() -> ExitCode {
     let run = async {
         match cli.command {
             Some(Mode::Fleet(args)) => fleet(args).await,
+            Some(Mode::Crowd(args)) => crowd(args).await,
             None if cli.serve.root.is_some() => host(cli.serve).await,
             None => machine(cli.serve).await,
         }
@@ -291,6 +344,45 @@ fn print_lines(fleet: &Fleet) -> io::Result<()> {
             };
             writeln!(out, "{}", serde_json::to_string(&line)?)?;
         }
+    }
+    out.flush()
+}
+
+async fn crowd(args: CrowdArgs) -> Result<(), Failure> {
+    let mut stop = Stop::new()?;
+    raise_descriptors();
+    let known = Answers::default();
+    let answers = args.answer.into_iter().fold(known, |all, (command, answer)| all.with(command, answer));
+    let mut options =
+        CrowdOptions::default().dir(args.dir).prefix(args.prefix).port(args.port).answers(answers);
+    options.users = args.user;
+    options.shares = args.fault;
+    let crowd = Crowd::start(args.hosts, options).await?;
+    print_crowd(&crowd)?;
+    stop.asked().await;
+    stop.or_at_once(crowd.stop()).await;
+    Ok(())
+}
+
+/// Raises the soft limit of open files to the hard one; where that is forbidden, fewer clients are served at once.
+fn raise_descriptors() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let maximum = getrlimit(Resource::Nofile).maximum;
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
+}
+
+fn print_crowd(crowd: &Crowd) -> io::Result<()> {
+    let mut out = io::BufWriter::new(io::stdout().lock());
+    for host in crowd.hosts() {
+        let line = CrowdLine {
+            name: &host.name,
+            address: host.addr.ip().to_string(),
+            port: host.addr.port(),
+            fault: host.fault.map(sshd_embed::CrowdFault::name),
+            key: crowd.identity(),
+            known_hosts: crowd.known_hosts(),
+        };
+        writeln!(out, "{}", serde_json::to_string(&line)?)?;
     }
     out.flush()
 }

@@ -1,7 +1,8 @@
 //! The server: what it is told, and the handle of a running one.
 
 use std::borrow::Cow;
-use std::net::SocketAddr;
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use crate::accept::accept_loop;
 use crate::launch::Launch;
 use crate::service::Service;
-use crate::{AuthorizedKeys, Error, Faults, KeyPair, Wire};
+use crate::{Answers, AuthorizedKeys, Error, Faults, KeyPair, Wire};
 
 /// How long sessions may take to say goodbye at a graceful stop.
 const GOODBYE: Duration = Duration::from_secs(2);
@@ -87,6 +88,9 @@ pub struct Server {
     pub(crate) limits: Limits,
     pub(crate) faults: Faults,
     pub(crate) wire: Option<Arc<dyn Wire>>,
+    /// Of those addresses that have faults of their own.
+    pub(crate) particular: HashMap<IpAddr, Faults>,
+    pub(crate) answers: Option<Arc<Answers>>,
 }
 
 impl Server {
@@ -138,6 +142,13 @@ impl Server {
         self
     }
 
+    /// Answers commands instead of running them.
+    #[must_use]
+    pub fn answers(mut self, answers: Answers) -> Self {
+        self.answers = Some(Arc::new(answers));
+        self
+    }
+
     /// Has every connection watched.
     #[must_use]
     pub fn wire(mut self, wire: Arc<dyn Wire>) -> Self {
@@ -169,13 +180,11 @@ impl Server {
         if self.authorized.is_empty() {
             return Err(Error::NobodyCouldLogIn { missing: "authorized keys" });
         }
-        let key = match self.key {
+        let key = match self.key.clone() {
             Some(key) => key,
             None => KeyPair::generate()?,
         };
-        let config = config(&key, &self.limits);
-        let service =
-            Service::new(config, self.authorized, self.users, launch, self.limits, self.faults, self.wire);
+        let service = Service::new(config(&key, &self.limits), launch, self);
         let accepting = CancellationToken::new();
         let mut addrs = Vec::new();
         for listener in listeners {
@@ -212,6 +221,12 @@ impl RunningServer {
     #[must_use]
     pub fn connections(&self) -> usize {
         self.service.connections.len()
+    }
+
+    /// Counts the commands that were started and have not ended.
+    #[must_use]
+    pub fn commands(&self) -> usize {
+        self.service.commands.count()
     }
 
     /// Changes the faults for connections accepted from now on.

@@ -1,6 +1,8 @@
 //! What the connections of one running server share.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
+use std::io;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use russh::keys::{HashAlg, PublicKey};
@@ -11,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::launch::Launch;
-use crate::{AuthorizedKeys, Faults, Limits, Wire};
+use crate::{Answers, AuthorizedKeys, Faults, Limits, Server, Wire};
 
 /// The shared part of a server; nothing in it grows before a client comes.
 pub(crate) struct Service {
@@ -33,18 +35,14 @@ pub(crate) struct Service {
     authorized: AuthorizedKeys,
     users: Vec<String>,
     faults: Mutex<Faults>,
+    /// Of those addresses that have faults of their own.
+    particular: HashMap<IpAddr, Faults>,
+    /// What commands are answered with instead of being run.
+    pub(crate) answers: Option<Arc<Answers>>,
 }
 
 impl Service {
-    pub(crate) fn new(
-        config: Arc<Config>,
-        authorized: AuthorizedKeys,
-        users: Vec<String>,
-        launch: Launch,
-        limits: Limits,
-        faults: Faults,
-        wire: Option<Arc<dyn Wire>>,
-    ) -> Arc<Self> {
+    pub(crate) fn new(config: Arc<Config>, launch: Launch, server: Server) -> Arc<Self> {
         Arc::new(Self {
             config,
             launch,
@@ -53,17 +51,25 @@ impl Service {
             listeners: TaskTracker::new(),
             connections: TaskTracker::new(),
             freed: Notify::new(),
-            startups: Arc::new(Semaphore::new(limits.startups)),
+            startups: Arc::new(Semaphore::new(server.limits.startups)),
             commands: Commands::default(),
-            wire,
-            authorized,
-            users,
-            faults: Mutex::new(faults),
-            limits,
+            wire: server.wire,
+            authorized: server.authorized,
+            users: server.users,
+            faults: Mutex::new(server.faults),
+            particular: server.particular,
+            answers: server.answers,
+            limits: server.limits,
         })
     }
 
-    pub(crate) fn faults(&self) -> Faults {
+    /// The faults of the address that a client came to.
+    pub(crate) fn faults_at(&self, local: io::Result<SocketAddr>) -> Faults {
+        let own = local.ok().and_then(|local| self.particular.get(&local.ip()));
+        own.map_or_else(|| self.faults(), Clone::clone)
+    }
+
+    fn faults(&self) -> Faults {
         self.faults.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
@@ -106,6 +112,11 @@ impl Commands {
 
     pub(crate) fn remove(&self, leader: Pid) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&leader);
+    }
+
+    /// Counts them.
+    pub(crate) fn count(&self) -> usize {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).len()
     }
 
     /// Sends a signal to the process group of every running command.

@@ -16,13 +16,15 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use crate::Faults;
 use crate::input::Input;
 use crate::launch::{Ends, Login, Terminal, Window};
 use crate::service::{Service, signal_group};
+use crate::{Answer, Faults};
 
 /// Bytes read from a command at once: one packet.
 const CHUNK: usize = 32 * 1024;
+/// Lines that a flood sends at once: not quite one packet.
+const FLOOD: usize = 5000;
 /// Variables that a client may set, and the length of each.
 const MAX_ENV: (usize, usize) = (32, 256);
 /// How long output may lag behind the end of a command before the status is sent without it.
@@ -208,12 +210,24 @@ enum End {
     Farewell(Arc<str>),
 }
 
+/// What is done instead of running a command.
+enum Script {
+    Hang,
+    Flood,
+    BreakOff,
+    Answer(Answer),
+}
+
 impl Session {
     /// Runs to the end of the command, of the channel, or of the server.
     pub(crate) async fn run(mut self) {
         let closed = self.closed.clone();
         if let Some(text) = self.refusal() {
             closed.run_until_cancelled(self.turn_away(&text, 1)).await;
+            return;
+        }
+        if let Some(script) = self.script() {
+            closed.run_until_cancelled(self.act(script)).await;
             return;
         }
         let command = self.command.take();
@@ -246,6 +260,52 @@ impl Session {
         let _ = self.out.writer.exit_status(status).await;
         let _ = self.out.writer.eof().await;
         let _ = self.out.writer.close().await;
+    }
+
+    /// Finds what is to be done instead of running the command, if anything.
+    fn script(&self) -> Option<Script> {
+        let faults = &self.out.faults;
+        if faults.hang {
+            return Some(Script::Hang);
+        } else if faults.flood {
+            return Some(Script::Flood);
+        } else if faults.break_off {
+            return Some(Script::BreakOff);
+        }
+        let answers = self.service.answers.as_ref().filter(|_| !faults.deaf_to_answers)?;
+        Some(Script::Answer(answers.to(self.command.as_deref().unwrap_or_default())))
+    }
+
+    /// Does it.
+    async fn act(&self, script: Script) {
+        match script {
+            Script::Hang => std::future::pending().await,
+            Script::Flood => while self.out.send(None, b"flood\n".repeat(FLOOD)).await.is_ok() {},
+            Script::BreakOff => {
+                // To a client that has gone already there is nothing to break off.
+                let _ = self.out.send(None, b"half a li".to_vec()).await;
+                // Every client refuses this, and with that says that what came before has arrived.
+                let _ = self.handle.forward_tcpip(String::new(), 0).await;
+                self.out.cut.cancel();
+            }
+            Script::Answer(answer) => {
+                tokio::time::sleep(answer.after).await;
+                // The same holds here.
+                let _ = self.answer(answer).await;
+            }
+        }
+    }
+
+    async fn answer(&self, answer: Answer) -> Result<(), russh::Error> {
+        if !answer.stdout.is_empty() {
+            self.out.send(None, answer.stdout).await?;
+        }
+        if !answer.stderr.is_empty() {
+            self.out.send(Some(1), answer.stderr).await?;
+        }
+        self.out.writer.exit_status(answer.status).await?;
+        self.out.writer.eof().await?;
+        self.out.writer.close().await
     }
 
     /// Carries bytes, signals and sizes until something ends, and then cleans up.

@@ -18,7 +18,11 @@ fn interrupt(child: &Child, signal: rustix::process::Signal) {
 
 #[tokio::test]
 async fn help_teaches() {
-    for (name, args) in [("help", &["--help"][..]), ("help_fleet", &["fleet", "--help"])] {
+    for (name, args) in [
+        ("help", &["--help"][..]),
+        ("help_fleet", &["fleet", "--help"]),
+        ("help_crowd", &["crowd", "--help"]),
+    ] {
         let output = Command::new(PROGRAM).args(args).env("COLUMNS", "100").output().await.unwrap();
         insta::assert_snapshot!(name, String::from_utf8(output.stdout).unwrap());
     }

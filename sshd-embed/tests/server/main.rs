@@ -8,6 +8,7 @@
 )]
 
 mod binary;
+mod crowd;
 mod faults;
 mod hosts;
 mod protocol;
