@@ -54,7 +54,11 @@ impl Promise {
                 }
                 StepSpec::Motd { text: id, .. } => promise.motd = text(id),
                 StepSpec::Shutdown { cancelled, .. } => promise.cancelled = text(cancelled),
-                StepSpec::Drain { .. } | StepSpec::Run(_) | StepSpec::SshdConfig(_) | StepSpec::Exec(_) => {}
+                StepSpec::Drain { .. }
+                | StepSpec::Run(_)
+                | StepSpec::SshdConfig(_)
+                | StepSpec::Exec(_)
+                | StepSpec::Reboot(_) => {}
             }
         }
         promise

@@ -23,6 +23,8 @@ use crate::recovery::{Decision, OnHost, decide};
 use crate::sshd;
 use crate::{Opened, adhoc};
 
+mod reboot;
+
 /// Whether a host of a recorded run still has to have its turn. One that is armed is looked at again until it fires:
 /// somebody may have called it off there.
 pub(crate) fn unfinished(phase: &HostPhase, now: DateTime<Utc>) -> bool {
@@ -97,6 +99,9 @@ impl<'a> HostTurn<'a> {
         let scripts = host.steps.iter().map(|s| match &s.spec {
             StepSpec::Run(run) if run.at.is_none() => Duration::from_secs(run.timeout_s.into()),
             StepSpec::SshdConfig(sshd) => Duration::from_secs(sshd.confirm_within_s.into()),
+            StepSpec::Reboot(reboot) => {
+                Duration::from_secs(u64::from(reboot.timeout_s) + 2 * u64::from(reboot.stable_for_s))
+            }
             _ => Duration::ZERO,
         });
         let ends = Instant::now() + context.options.host_timeout + scripts.sum::<Duration>();
@@ -306,6 +311,10 @@ impl<'a> HostTurn<'a> {
                 StepSpec::SshdConfig(spec) => {
                     let changed = self.sshd(opened, step, spec).await?;
                     reverts = reverts.max(changed.reverts);
+                }
+                StepSpec::Reboot(spec) => {
+                    let boot_id = seen.facts.boot_id.as_deref();
+                    self.reboot(opened, (step, *spec), boot_id, &ledger).await?;
                 }
                 _ => self.step(opened, step, &ledger).await?,
             }
@@ -545,7 +554,7 @@ impl<'a> HostTurn<'a> {
 /// Whether a step may be repeated without harm, because it looks before it acts.
 fn is_guarded(spec: &StepSpec) -> bool {
     match spec {
-        StepSpec::Broadcast { .. } | StepSpec::Exec(_) => false,
+        StepSpec::Broadcast { .. } | StepSpec::Exec(_) | StepSpec::Reboot(_) => false,
         StepSpec::Run(run) => run.is_guarded(),
         StepSpec::SshdConfig(_)
         | StepSpec::Motd { .. }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use pipedown_model::{BatchSize, FailureBudget};
+use pipedown_model::{BatchSize, FailureBudget, Limits};
 use serde::{Deserialize, Serialize};
 
 /// What the operator chose for a run.
@@ -42,6 +42,9 @@ pub struct Options {
     /// Failures that are accepted, in place of the plan's; the plan's if none is set.
     #[serde(default)]
     pub max_failures: Option<FailureBudget>,
+    /// What else limits the run, each in place of the plan's; `max_down` of the same set.
+    #[serde(default)]
+    pub limits: Limits,
 }
 
 /// Whether settings that act on idle connections are proven on the wire.

@@ -32,10 +32,12 @@ pub(crate) async fn perform(
         StepSpec::Nologin { presence, text, .. } => {
             Now::Nologin { presence: *presence, text: plan.text(text) }
         }
-        // They exist in windows only, and there they are armed.
-        StepSpec::SshdConfig(_) | StepSpec::Exec(_) | StepSpec::Drain { .. } | StepSpec::Shutdown { .. } => {
-            return Ok(nothing());
-        }
+        // They have ways of their own, or exist in windows only, and there they are armed.
+        StepSpec::SshdConfig(_)
+        | StepSpec::Exec(_)
+        | StepSpec::Reboot(_)
+        | StepSpec::Drain { .. }
+        | StepSpec::Shutdown { .. } => return Ok(nothing()),
     };
     let message = matches!(what, Now::Broadcast { .. });
     let NowReport { changed, mut diff, told, missed, .. } = now(changer, &what, foreign).await?;

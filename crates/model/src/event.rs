@@ -86,6 +86,14 @@ pub enum EventKind {
         /// Its key.
         key: HostKeySeen,
     },
+    /// The hosts of a batch were checked when they had had their turn.
+    HealthChecked {
+        /// 1, 2, …
+        batch: u32,
+        /// Why the run does not go on; none if all is well.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        error: Option<Failure>,
+    },
     /// The hosts of a batch get their turn.
     BatchOpened {
         /// 1, 2, …
@@ -149,6 +157,15 @@ pub enum EventKind {
         step: StepId,
         /// How.
         outcome: Outcome,
+    },
+    /// The host is about to be told to reboot: the intent, with the boot that is to end.
+    RebootStarted {
+        /// The host.
+        host: HostName,
+        /// The step.
+        step: StepId,
+        /// The boot id before.
+        boot_id: String,
     },
     /// A new configuration stands on the host, on trial: unless it is confirmed, the host puts back what stood.
     TrialStarted {
@@ -290,6 +307,7 @@ impl EventKind {
             | Self::HostLost { host, .. }
             | Self::StepStarted { host, .. }
             | Self::StepFinished { host, .. }
+            | Self::RebootStarted { host, .. }
             | Self::TrialStarted { host, .. }
             | Self::Confirmed { host, .. }
             | Self::RolledBack { host, .. }
@@ -309,6 +327,7 @@ impl EventKind {
             | Self::LocalFinished { .. }
             | Self::Gated { .. }
             | Self::BatchOpened { .. }
+            | Self::HealthChecked { .. }
             | Self::CancelRequested { .. }
             | Self::RunFinished { .. }
             | Self::Unknown => None,
@@ -318,7 +337,13 @@ impl EventKind {
     /// Whether something on a host or on the controller may be changed right after it: such an event
     /// must be durable before the act.
     pub fn is_intent(&self) -> bool {
-        matches!(self, Self::StepStarted { .. } | Self::UndoStarted { .. } | Self::LocalStarted { .. })
+        matches!(
+            self,
+            Self::StepStarted { .. }
+                | Self::RebootStarted { .. }
+                | Self::UndoStarted { .. }
+                | Self::LocalStarted { .. }
+        )
     }
 }
 
@@ -352,6 +377,10 @@ pub enum Gate {
     Operator,
     /// A command on the controller failed.
     Local,
+    /// Hosts that are away, or may be, keep others of their set from their turn.
+    MaxDown,
+    /// A check after a batch failed.
+    Health,
 }
 
 /// A host's key as it was verified.

@@ -172,6 +172,10 @@ pub enum FindingCode {
     Sshd,
     /// Who may log in.
     Access,
+    /// What a host that was told to reboot is doing.
+    Rebooting,
+    /// Who is logged in where a reboot will cut them off.
+    Users,
     /// Another run's change of sshd's configuration is on trial, or timed.
     OtherChange,
 }

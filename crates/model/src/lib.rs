@@ -9,6 +9,7 @@ mod exit;
 mod facts;
 mod failure;
 mod ids;
+mod limits;
 mod output;
 mod phase;
 mod plan;
@@ -27,11 +28,12 @@ pub use facts::{
 };
 pub use failure::{Failure, FailureClass, Finding, FindingCode, Severity};
 pub use ids::{HostName, InvalidId, Operator, RunId, StepId, TextId};
+pub use limits::{Health, Limits, MaxDown};
 pub use output::OutputStream;
 pub use phase::{HostPhase, IllegalTransition};
 pub use plan::{
     AtDeadline, Become, HostPlan, HostStep, LocalStep, LocalWhen, Message, OnFailure, Plan, PlaybookSource,
-    Presence, RunStep, ShutdownHow, StepSpec, Target, TimeSource,
+    Presence, RebootStep, RunStep, ShutdownHow, StepSpec, Target, TimeSource,
 };
 pub use sshd::{
     SshdKeyword, SshdMatch, SshdNarrows, SshdNetwork, SshdNetworkError, SshdSetting, SshdStep, SshdUnset,

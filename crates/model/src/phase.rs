@@ -81,6 +81,12 @@ impl HostPhase {
             EventKind::Refused { .. } => self.refused().ok_or_else(illegal)?,
             EventKind::HostLost { during, effect, .. } => self.lost(during.as_ref(), *effect),
             EventKind::StepStarted { step, .. } if self.may_start() => Self::Working { step: step.clone() },
+            // Only a host that is told to reboot in its turn.
+            EventKind::RebootStarted { .. } | EventKind::Silent { .. } | EventKind::Settled { .. }
+                if matches!(self, Self::Working { .. }) =>
+            {
+                self.clone()
+            }
             EventKind::StepFinished { step, outcome, .. } => {
                 self.finished(step, outcome).ok_or_else(illegal)?
             }
@@ -106,10 +112,12 @@ impl HostPhase {
             | EventKind::LocalFinished { .. }
             | EventKind::Gated { .. }
             | EventKind::BatchOpened { .. }
+            | EventKind::HealthChecked { .. }
             | EventKind::CancelRequested { .. }
             | EventKind::RunFinished { .. }
             | EventKind::Unknown => self.clone(),
             EventKind::StepStarted { .. }
+            | EventKind::RebootStarted { .. }
             | EventKind::Armed { .. }
             | EventKind::UndoFinished { .. }
             | EventKind::UndoFailed { .. }

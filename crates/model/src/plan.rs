@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::{BatchSize, ExecStep, FailureBudget, HostName, SshdStep, StepId, TextId};
+use crate::{BatchSize, ExecStep, FailureBudget, HostName, Limits, SshdStep, StepId, TextId};
 
 /// A plan: compiled offline, reviewed, then run as it is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,6 +33,9 @@ pub struct Plan {
     /// How many hosts may fail before no further one is begun; any number if none is set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_failures: Option<FailureBudget>,
+    /// What else limits how the run goes from host to host.
+    #[serde(default, skip_serializing_if = "Limits::is_empty")]
+    pub limits: Limits,
     /// Every text and script, once.
     pub texts: BTreeMap<TextId, String>,
     /// The hosts, in inventory order.
@@ -161,7 +164,7 @@ impl HostStep {
             StepSpec::Drain { .. } | StepSpec::Shutdown { .. } => true,
             StepSpec::Run(run) => run.at.is_some(),
             // What reverts by itself has a keeper of its own.
-            StepSpec::SshdConfig(_) | StepSpec::Exec(_) => false,
+            StepSpec::SshdConfig(_) | StepSpec::Exec(_) | StepSpec::Reboot(_) => false,
         }
     }
 }
@@ -223,6 +226,17 @@ pub enum StepSpec {
     SshdConfig(SshdStep),
     /// A command as it was typed, over a connection of its own.
     Exec(ExecStep),
+    /// A reboot in the host's turn, which goes on when the host is proven back.
+    Reboot(RebootStep),
+}
+
+/// A reboot that is waited for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RebootStep {
+    /// Seconds during which the host must be up with its new boot id.
+    pub stable_for_s: u32,
+    /// Seconds until it must be back, from the moment when the reboot was ordered; `stable_for_s` comes on top.
+    pub timeout_s: u32,
 }
 
 /// One message of a broadcast.

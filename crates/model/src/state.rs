@@ -54,6 +54,8 @@ pub struct HostState {
     pub confirmed: bool,
     /// What the host serves since a trial was rolled back, empty if that is not known; none if none was.
     pub rolled_back: Option<Vec<String>>,
+    /// The boot that a reboot in this host's turn was to end, once that was intended.
+    pub reboot_from: Option<String>,
 }
 
 impl HostState {
@@ -72,6 +74,7 @@ impl HostState {
             on_trial: false,
             confirmed: false,
             rolled_back: None,
+            reboot_from: None,
         }
     }
 
@@ -323,6 +326,8 @@ impl HostState {
             | EventKind::NeverBack { error, .. }
             | EventKind::UndoFailed { error, .. } => self.error = Some(error.clone()),
             EventKind::TrialStarted { .. } => self.on_trial = true,
+            EventKind::RebootStarted { boot_id, .. } => self.reboot_from = Some(boot_id.clone()),
+            EventKind::Settled { boot_ids: [_, boot_id], .. } => self.boot_id = Some(boot_id.clone()),
             EventKind::Confirmed { .. } => {
                 self.on_trial = false;
                 self.confirmed = true;

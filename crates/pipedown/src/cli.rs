@@ -265,6 +265,31 @@ pub struct BatchArgs {
     /// How many hosts may fail, 0 or 5%, before no further one is begun, instead of the playbook's limit
     #[arg(long, value_name = "N|N%", value_parser = wanted::<FailureBudget>)]
     pub max_failures: Option<FailureBudget>,
+    /// How many hosts may be unreachable, 3 or 5%, before no further one is begun [default: any number]
+    #[arg(long, value_name = "N|N%", value_parser = wanted::<FailureBudget>)]
+    pub max_unreachable: Option<FailureBudget>,
+    /// Begin no further host after the first failure: --max-failures 0
+    #[arg(long, conflicts_with = "max_failures")]
+    pub fail_fast: bool,
+    /// Never more hosts of a set in their turn, or not proven back, than this: @db=1, web[01-20]=10%; repeatable
+    #[arg(long, value_name = "SET=N|N%", value_parser = slots, allow_hyphen_values = true)]
+    pub max_down: Vec<(String, FailureBudget)>,
+}
+
+impl BatchArgs {
+    /// How many failures are accepted, in place of the playbook's.
+    pub fn failures(&self) -> Option<FailureBudget> {
+        if self.fail_fast { Some(FailureBudget::Count(0)) } else { self.max_failures }
+    }
+}
+
+/// Reads `@db=1`.
+fn slots(text: &str) -> Result<(String, FailureBudget), &'static str> {
+    const WANTED: &str = "write a host set and how many of it, as in @db=1 or web[01-20]=10%";
+    let (set, most) = text.rsplit_once('=').ok_or(WANTED)?;
+    let most = most.parse().map_err(|_| WANTED)?;
+    let none = matches!(most, FailureBudget::Count(0) | FailureBudget::Percent(0));
+    if set.trim().is_empty() || none { Err(WANTED) } else { Ok((set.trim().to_owned(), most)) }
 }
 
 /// How a change of sshd's configuration goes from host to host.

@@ -8,6 +8,7 @@ mod compiling;
 mod descriptors;
 mod drive;
 mod reach;
+mod rollout;
 mod secrets;
 mod settings;
 mod stop;

@@ -122,7 +122,7 @@ pub(crate) fn texts(spec: &StepSpec) -> Vec<TextId> {
     match spec {
         StepSpec::Broadcast { messages } => messages.iter().map(|message| message.text).collect(),
         StepSpec::Motd { text, .. } | StepSpec::Nologin { text, .. } => vec![*text],
-        StepSpec::SshdConfig(_) | StepSpec::Drain { .. } => Vec::new(),
+        StepSpec::SshdConfig(_) | StepSpec::Reboot(_) | StepSpec::Drain { .. } => Vec::new(),
         StepSpec::Shutdown { cancelled, .. } => vec![*cancelled],
         StepSpec::Exec(exec) => match &exec.command {
             ExecCommand::Line(text) | ExecCommand::Script { script: text, .. } => vec![*text],

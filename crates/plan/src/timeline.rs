@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use pipedown_model::{
     AtDeadline, BatchSize, ExecCommand, ExecStep, FailureBudget, HostName, HostPlan, HostStep, LocalStep,
-    LocalWhen, OnFailure, Plan, Presence, RunStep, SshdStep, StepSpec, TextId,
+    LocalWhen, OnFailure, Plan, Presence, RebootStep, RunStep, SshdStep, StepSpec, TextId,
 };
 
 use crate::hostset::fold;
@@ -204,6 +204,7 @@ fn lines(plan: &Plan, step: &HostStep) -> Vec<Line> {
         }
         StepSpec::Run(run) => vec![command(plan, step.id.as_str(), run)],
         StepSpec::SshdConfig(wanted) => vec![sshd(wanted)],
+        StepSpec::Reboot(reboot) => vec![Line::new(None, reboots(reboot))],
         StepSpec::Exec(exec) => vec![typed(plan, exec)],
     }
 }
@@ -239,6 +240,12 @@ fn command(plan: &Plan, id: &str, run: &RunStep) -> Line {
         line.texts.push(format!("# left out if this succeeds:\n{}", plan.text(unless)));
     }
     line.text(plan, &run.script)
+}
+
+fn reboots(reboot: &RebootStep) -> String {
+    let [back, stable] =
+        [reboot.timeout_s, reboot.stable_for_s].map(|seconds| approximate(u64::from(seconds)));
+    format!("reboot, and wait: back with a new boot id within {back}, and up for {stable}")
 }
 
 /// What is to hold, and until when.

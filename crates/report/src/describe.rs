@@ -86,6 +86,10 @@ fn of_run(event: &Event, state: &RunState, style: &Style) -> Option<Said> {
             let text = format!("{batch} of {of}: {}; {budget}", style.fold(hosts));
             (NOTABLE, Tone::Plain, "batch", text)
         }
+        EventKind::HealthChecked { batch, error } => match error {
+            None => (NOTABLE, Tone::Good, "healthy", format!("batch {batch}")),
+            Some(error) => (PROBLEM, Tone::Bad, "unhealthy", format!("batch {batch}: {}", failed(error))),
+        },
         EventKind::RunFinished { verdict } => {
             (DETAIL, Tone::Plain, "finished", verdict_word(*verdict).into())
         }
@@ -139,6 +143,9 @@ fn of_step(event: &Event, state: &RunState) -> Option<Said> {
         EventKind::StepStarted { step, attempt: 1, .. } => (DETAIL, Tone::Plain, "step", step.to_string()),
         EventKind::StepStarted { step, attempt, .. } => {
             (DETAIL, Tone::Plain, "step", format!("{step}, attempt {attempt}"))
+        }
+        EventKind::RebootStarted { boot_id, .. } => {
+            (NOTABLE, Tone::Plain, "rebooting", format!("boot id {}", short(boot_id)))
         }
         EventKind::StepFinished { host, step, outcome } => {
             let (importance, tone, word, text) = finished("changed", step, outcome);
@@ -357,6 +364,8 @@ pub(crate) fn gate(code: FindingCode) -> &'static str {
         FindingCode::ForeignNologin => "foreign nologin",
         FindingCode::Logind => "logind",
         FindingCode::Inhibitor => "inhibitor",
+        FindingCode::Users => "users",
+        FindingCode::Rebooting => "reboot",
         FindingCode::Lockout => "lockout",
         FindingCode::Privileges => "privileges",
         FindingCode::Space => "space",

@@ -477,6 +477,12 @@ pub(crate) fn every_kind() -> Vec<Event> {
     let reason = "2 hosts failed and none may (--require-all)".into();
     events.push(Event { kind: EventKind::Gated { gate: Gate::FailureBudget, reason }, ..last.clone() });
     events.push(Event { kind: EventKind::HostDone { host: host("login01") }, ..last.clone() });
+    let boot_id = "49ccf498-9f29-4b58-b4f8-33e222841c44".into();
+    let reboot = EventKind::RebootStarted { host: host("web01"), step: step("reboot"), boot_id };
+    events.push(Event { kind: reboot, ..last.clone() });
+    let error =
+        Failure::new(FailureClass::Step, "check the hosts of batch 1: status 1: 2 of 9 shards missing");
+    events.push(Event { kind: EventKind::HealthChecked { batch: 1, error: Some(error) }, ..last.clone() });
     events.push(Event { kind: EventKind::RunFinished { verdict: Verdict::Stopped }, ..last.clone() });
     events.push(Event { kind: EventKind::Unknown, ..last });
     let mut seen = std::collections::BTreeSet::new();

@@ -70,6 +70,11 @@ fn now_lines(seen: &Seen, plan: &Plan, spec: &StepSpec) -> Vec<String> {
             let guard = if run.is_guarded() { " unless its guard holds" } else { "" };
             Some(format!("now: run a script of {} lines{guard}", plan.text(&run.script).lines().count()))
         }
+        StepSpec::Reboot(reboot) => {
+            let boot = seen.facts.boot_id.as_deref().unwrap_or("that cannot be read");
+            let (stable, timeout) = (reboot.stable_for_s, reboot.timeout_s);
+            Some(format!("now: reboot, ends boot {boot}; back within {timeout} s, and stable for {stable} s"))
+        }
         _ => None,
     };
     line.into_iter().collect()

@@ -33,11 +33,12 @@ fragments! {
     lib = "lib.sh" "window.sh" "scripts.sh";
     look = "look.sh";
     arm = "arm.sh";
-    agenda = "agenda.sh";
+    agenda = "down.sh" "agenda.sh";
     cancel = "cancel.sh";
     now = "now.sh";
     run = "run.sh";
     reap = "reap.sh";
+    reboot = "down.sh" "reboot.sh";
     sshd_look = "sshd.sh" "sshd-look.sh";
     sshd_check = "sshd-check.sh";
     sshd_stage = "sshd.sh" "sshd-files.sh" "sshd-stage.sh";
@@ -65,7 +66,7 @@ mod tests {
     }
 
     /// Everything but the library.
-    fn all() -> [&'static str; 15] {
+    fn all() -> [&'static str; 16] {
         [
             look(),
             arm(),
@@ -73,6 +74,7 @@ mod tests {
             cancel(),
             now(),
             run(),
+            reboot(),
             sshd_look(),
             sshd_check(),
             sshd_stage(),

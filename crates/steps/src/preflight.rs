@@ -55,6 +55,7 @@ pub fn preflight(seen: &Seen, plan: &HostPlan, options: &GateOptions<'_>) -> Vec
     findings.push(gate.window());
     findings.push(gate.schedule());
     findings.extend(gate.nologin());
+    findings.extend(gate.users());
     findings.extend(gate.logind());
     findings.extend(gate.inhibitors());
     findings.extend(gate.lockout());

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 use std::sync::mpsc;
 
 use chrono::{DateTime, Utc};
-use pipedown_model::{EventKind, Mode, Operator, PlaybookSource, TextId, TimeSource};
+use pipedown_model::{EventKind, Limits, Mode, Operator, PlaybookSource, TextId, TimeSource};
 
 use super::*;
 
@@ -26,6 +26,7 @@ fn plan() -> Plan {
         local: Vec::new(),
         batches: Vec::new(),
         max_failures: None,
+        limits: Limits::default(),
         texts: BTreeMap::new(),
         hosts: Vec::new(),
     }

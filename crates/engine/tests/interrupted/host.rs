@@ -12,8 +12,8 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use pipedown_engine::{Dialed, Link, Login, Opened, Opener, Options, UnknownSteps, WireProof};
 use pipedown_model::{
-    Become, Failure, FailureClass, HostKeySeen, HostName, HostPlan, HostStep, Message, OnFailure, Plan,
-    PlaybookSource, RunId, RunStep, ShutdownHow, StepId, StepSpec, Target, TextId, TimeSource,
+    Become, Failure, FailureClass, HostKeySeen, HostName, HostPlan, HostStep, Limits, Message, OnFailure,
+    Plan, PlaybookSource, RunId, RunStep, ShutdownHow, StepId, StepSpec, Target, TextId, TimeSource,
 };
 use pipedown_ssh::Exec;
 use pipedown_steps::{HostShell, ShellOptions, command, library};
@@ -242,6 +242,7 @@ pub fn options() -> Options {
         wire_proof: WireProof::default(),
         batches: Vec::new(),
         max_failures: None,
+        limits: Limits::default(),
     }
 }
 
@@ -341,6 +342,7 @@ impl Draft {
             local: Vec::new(),
             batches: Vec::new(),
             max_failures: None,
+            limits: Limits::default(),
             texts,
             hosts: fleet.names().iter().map(host).collect(),
         })

@@ -134,6 +134,8 @@ fn of_a_run() -> impl Strategy<Value = EventKind> {
         ".*".prop_map(|reason| EventKind::Gated { gate: Gate::FailureBudget, reason }),
         (operators(), ".*", prop::collection::vec(names(), 0..3))
             .prop_map(|(by, reason, hosts)| EventKind::CancelRequested { by, reason, hosts }),
+        (1_u32..9, prop::option::of(failures()))
+            .prop_map(|(batch, error)| EventKind::HealthChecked { batch, error }),
         Just(EventKind::RunFinished { verdict: Verdict::NeedsAttention }),
     ]
 }
@@ -144,6 +146,11 @@ fn of_a_step() -> impl Strategy<Value = EventKind> {
             host,
             step,
             attempt
+        }),
+        (names(), steps(), ".*").prop_map(|(host, step, boot_id)| EventKind::RebootStarted {
+            host,
+            step,
+            boot_id
         }),
         (names(), steps(), outcomes()).prop_map(|(host, step, outcome)| EventKind::StepFinished {
             host,

@@ -10,7 +10,9 @@ use pipedown_engine::{
     EngineError, Journal, MemoryJournal, Options, Recorded, Request, RunLock, Setup, SqliteJournal,
     UnknownSteps, WireProof, Work, ask, ask_controller,
 };
-use pipedown_model::{Event, EventKind, ExitCode, HostFacts, HostName, HostPlan, Plan, RunId, RunState};
+use pipedown_model::{
+    Event, EventKind, ExitCode, HostFacts, HostName, HostPlan, Limits, Plan, RunId, RunState,
+};
 use pipedown_report::Reporter;
 
 use crate::cli::{ReachArgs, TargetArgs};
@@ -161,6 +163,7 @@ fn options(plan: &Plan) -> Options {
         wire_proof: WireProof::default(),
         batches: Vec::new(),
         max_failures: None,
+        limits: Limits::default(),
     }
 }
 

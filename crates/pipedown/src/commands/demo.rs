@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::Args;
 use pipedown_engine::{Options, UnknownSteps, WireProof};
-use pipedown_model::{ExitCode, HostName, Plan};
+use pipedown_model::{ExitCode, HostName, Limits, Plan};
 use pipedown_plan::{HostSet, Inputs, Inventory, Origin, Playbook, Source, WindowTime, ZoneChoice, compile};
 use pipedown_report::{Folding, StatusRow};
 use pipedown_ssh::{Chunk, Connection, Connector, Settings, Target};
@@ -200,6 +200,7 @@ impl Story<'_> {
             wire_proof: WireProof::default(),
             batches: Vec::new(),
             max_failures: None,
+            limits: Limits::default(),
         }
     }
 

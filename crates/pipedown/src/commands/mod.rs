@@ -19,7 +19,7 @@ pub mod status;
 use std::collections::{BTreeMap, BTreeSet};
 
 use pipedown_engine::{Recorded, SqliteJournal};
-use pipedown_model::{HostName, HostPhase, HostPlan, Plan, PlaybookSource, RunId, TimeSource};
+use pipedown_model::{HostName, HostPhase, HostPlan, Limits, Plan, PlaybookSource, RunId, TimeSource};
 use pipedown_plan::Inventory;
 use serde::Serialize;
 
@@ -92,6 +92,7 @@ fn bare_plan(around: &Surroundings, inventory: &Inventory, hosts: &[HostName]) -
         local: Vec::new(),
         batches: Vec::new(),
         max_failures: None,
+        limits: Limits::default(),
         texts: BTreeMap::new(),
         hosts: hosts.collect::<Result<_, Stop>>()?,
     })

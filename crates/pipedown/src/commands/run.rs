@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use clap::Args;
 use pipedown_engine::{Journal, MemoryJournal, Options, RunLock, Setup, SqliteJournal, UnknownSteps, Work};
-use pipedown_model::{BatchSize, ExitCode, HostName, Mode, Plan, RunId, RunState, StepSpec};
+use pipedown_model::{BatchSize, ExitCode, HostName, Limits, Mode, Plan, RunId, RunState, StepSpec};
 
 use crate::cli::{GateArgs, PlaybookArgs, ReachArgs, RolloutArgs, TargetArgs, TimeArgs, duration};
 use crate::reach::SshOpener;
 use crate::stop::Stop;
 use crate::surroundings::Surroundings;
-use crate::{compiling, drive, terminal};
+use crate::{compiling, drive, rollout, terminal};
 
 /// Arms a window on hosts: they go on alone from then on. A playbook without a window is done at once.
 #[derive(Debug, Args)]
@@ -63,7 +63,8 @@ now, and say what is not known. `pipedown resume` goes on afterwards.";
 
 pub async fn run(around: &Surroundings, args: RunArgs) -> Result<ExitCode, Stop> {
     let plan = compiling::plan(around, &args.what, &args.targets, &args.time)?;
-    let options = options(&args, &plan);
+    let limits = rollout::limits(around, &args.rollout.batches, &plan)?;
+    let options = options(&args, &plan, limits);
     let opener = SshOpener::new(around, &args.reach)?;
     if args.dry_run {
         let how = Begin::DryRun { detailed: args.detailed_exitcode };
@@ -196,7 +197,7 @@ pub async fn begin(
     Ok((drive::exit_code(&ended, detailed), ended.state))
 }
 
-fn options(args: &RunArgs, plan: &Plan) -> Options {
+fn options(args: &RunArgs, plan: &Plan, limits: Limits) -> Options {
     Options {
         parallel: args.reach.parallel,
         host_timeout: args.reach.host_timeout,
@@ -212,7 +213,8 @@ fn options(args: &RunArgs, plan: &Plan) -> Options {
         narrows_access: args.rollout.narrows_access,
         wire_proof: args.rollout.wire_proof(),
         batches: args.rollout.batches.batch.clone(),
-        max_failures: args.rollout.batches.max_failures,
+        max_failures: args.rollout.batches.failures(),
+        limits,
     }
 }
 

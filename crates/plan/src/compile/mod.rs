@@ -16,7 +16,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
-use pipedown_model::{HostName, HostPlan, HostStep, Operator, Plan, PlaybookSource, TimeSource};
+use pipedown_model::{HostName, HostPlan, HostStep, Limits, Operator, Plan, PlaybookSource, TimeSource};
 use serde_json::{Map, Value};
 
 use crate::diagnostic::{InputError, Source};
@@ -96,6 +96,7 @@ pub fn compile(inputs: &Inputs<'_>) -> Result<Plan, InputError> {
         local,
         batches,
         max_failures,
+        limits: Limits::default(),
         texts: compiler.texts.into_map(),
         hosts,
     })

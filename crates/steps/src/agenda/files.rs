@@ -247,6 +247,7 @@ impl Draft<'_> {
             StepSpec::Run(run) => self.add_run(step, run),
             StepSpec::SshdConfig(_)
             | StepSpec::Exec(_)
+            | StepSpec::Reboot(_)
             | StepSpec::Motd { at: None, .. }
             | StepSpec::Nologin { at: None, .. } => {}
         }

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use pipedown_model::{
-    Become, FindingCode, HostName, HostPlan, HostStep, Message, Operator, Plan, PlaybookSource, Presence,
-    RunId, ShutdownHow, StepId, StepSpec, Target, TextId, TimeSource,
+    Become, FindingCode, HostName, HostPlan, HostStep, Limits, Message, Operator, Plan, PlaybookSource,
+    Presence, RunId, ShutdownHow, StepId, StepSpec, Target, TextId, TimeSource,
 };
 use pipedown_ssh::Exec;
 use tempfile::TempDir;
@@ -346,6 +346,7 @@ impl Draft {
             local: Vec::new(),
             batches: Vec::new(),
             max_failures: None,
+            limits: Limits::default(),
             texts: BTreeMap::new(),
             hosts: Vec::new(),
         };

@@ -2,7 +2,8 @@
 
 use chrono::{DateTime, Offset as _, TimeDelta, TimeZone as _, Utc};
 use pipedown_model::{
-    Become, Finding, FindingCode, HostFacts, HostPlan, Init, LogindState, Presence, Severity, StepSpec,
+    Become, Finding, FindingCode, HostFacts, HostPlan, Init, LogindState, Presence, Session, Severity,
+    StepSpec,
 };
 
 use super::{GateOptions, SecondWay, finding, good};
@@ -31,6 +32,15 @@ impl Gate<'_> {
             StepSpec::Shutdown { at, .. } => Some(*at),
             _ => None,
         })
+    }
+
+    /// Whether the host goes down in its turn.
+    fn reboots(&self) -> bool {
+        self.plan.steps.iter().any(|step| matches!(step.spec, StepSpec::Reboot(_)))
+    }
+
+    fn goes_down(&self) -> Option<()> {
+        (self.reboots() || self.shutdown_at().is_some()).then_some(())
     }
 
     /// Whether the plan puts a nologin there.
@@ -259,8 +269,29 @@ impl Gate<'_> {
         ))
     }
 
+    /// Who is cut off by a reboot in the host's turn.
+    pub(super) fn users(&self) -> Option<Finding> {
+        if !self.reboots() {
+            return None;
+        }
+        let code = FindingCode::Users;
+        if self.facts.sessions_unreadable {
+            let text = "who is logged in cannot be read; the reboot cuts them off";
+            return Some(finding(code, Severity::Warn, text, ""));
+        }
+        let on = |session: &Session| match &session.tty {
+            Some(tty) => format!("{} on {tty}", session.user),
+            None => format!("{} in the background", session.user),
+        };
+        let users: Vec<String> = self.facts.sessions.iter().map(on).collect();
+        Some(match users.as_slice() {
+            [] => good(code, "nobody is logged in"),
+            users => finding(code, Severity::Info, format!("the reboot cuts off {}", users.join(", ")), ""),
+        })
+    }
+
     pub(super) fn logind(&self) -> Option<Finding> {
-        self.shutdown_at()?;
+        self.goes_down()?;
         let state = match self.facts.logind {
             LogindState::Masked => "masked",
             LogindState::Silent => "there and does not answer",
@@ -276,7 +307,7 @@ impl Gate<'_> {
     }
 
     pub(super) fn inhibitors(&self) -> Option<Finding> {
-        self.shutdown_at()?;
+        self.goes_down()?;
         if self.facts.inhibitors.is_empty() {
             let asked = self.facts.logind == LogindState::Running
                 && !self.seen.wanting_tools.iter().any(|tool| tool == "busctl");
@@ -286,7 +317,7 @@ impl Gate<'_> {
             FindingCode::Inhibitor,
             Severity::Warn,
             format!("blocks a shutdown now: {}", self.facts.inhibitors.join(", ")),
-            "what still blocks at T is overridden; see systemd-inhibit --list on the host",
+            "what still blocks then is overridden; see systemd-inhibit --list on the host",
         ))
     }
 

@@ -1,0 +1,39 @@
+//! From the options about rollouts to what the engine is given: sets become hosts.
+
+use std::collections::BTreeSet;
+
+use pipedown_model::{FailureBudget, HostName, Limits, MaxDown, Plan};
+use pipedown_plan::{HostSet, Inventory};
+
+use crate::cli::BatchArgs;
+use crate::stop::Stop;
+use crate::surroundings::Surroundings;
+
+/// The limits that were given for a run of this plan.
+///
+/// # Errors
+/// When a set of `--max-down` is wrong, names no host, or limits hosts that go down by themselves.
+pub fn limits(around: &Surroundings, args: &BatchArgs, plan: &Plan) -> Result<Limits, Stop> {
+    let max_unreachable = args.max_unreachable;
+    if args.max_down.is_empty() {
+        return Ok(Limits { max_unreachable, ..Limits::default() });
+    }
+    if plan.hosts.iter().any(|host| host.arms()) {
+        return Err(Stop::usage("--max-down: what is armed goes down at its time, not in its turn")
+            .hint("rolling-reboot reboots hosts in their turn"));
+    }
+    let inventory = around.inventory()?;
+    let max_down = args
+        .max_down
+        .iter()
+        .map(|(set, most)| slots(&inventory, plan, set, *most))
+        .collect::<Result<_, _>>()?;
+    Ok(Limits { max_unreachable, max_down, health: None })
+}
+
+fn slots(inventory: &Inventory, plan: &Plan, set: &str, most: FailureBudget) -> Result<MaxDown, Stop> {
+    let named: BTreeSet<HostName> = inventory.select(&HostSet::parse(set)?)?.into_iter().collect();
+    let most = u32::try_from(most.hosts(named.len())).unwrap_or(u32::MAX).max(1);
+    let hosts = plan.hosts.iter().map(|host| &host.host).filter(|host| named.contains(*host));
+    Ok(MaxDown { set: set.to_owned(), most, hosts: hosts.cloned().collect() })
+}
