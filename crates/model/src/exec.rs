@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::{Failure, FailureClass, TextId};
 
 /// A command that is run once, over a connection of its own.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct ExecStep {
     /// What is run.
     pub command: ExecCommand,
@@ -23,7 +23,7 @@ pub struct ExecStep {
 }
 
 /// What is run.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ExecCommand {
     /// A line for sh.
@@ -42,7 +42,7 @@ pub enum ExecCommand {
 }
 
 /// How a command ended of which everything is known.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(tag = "how", rename_all = "snake_case")]
 pub enum CommandEnd {
     /// By itself.

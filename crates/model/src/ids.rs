@@ -163,6 +163,28 @@ impl TextId {
     }
 }
 
+/// The hash of a text that is written bit by bit.
+#[derive(Default)]
+pub(crate) struct TextHash(Sha256);
+
+impl TextHash {
+    /// The hash of all that was written.
+    pub(crate) fn finish(self) -> TextId {
+        TextId(self.0.finalize().into())
+    }
+}
+
+impl std::io::Write for TextHash {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.update(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
 impl fmt::Display for TextId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.hex())

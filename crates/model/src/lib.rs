@@ -33,7 +33,7 @@ pub use output::OutputStream;
 pub use phase::{HostPhase, IllegalTransition};
 pub use plan::{
     AtDeadline, Become, HostPlan, HostStep, LocalStep, LocalWhen, Message, OnFailure, Plan, PlaybookSource,
-    Presence, RebootStep, RunStep, ShutdownHow, StepSpec, Target, TimeSource,
+    Presence, RebootStep, RunStep, ShutdownHow, StepList, StepLists, StepSpec, Target, TimeSource,
 };
 pub use sshd::{
     SshdKeyword, SshdMatch, SshdNarrows, SshdNetwork, SshdNetworkError, SshdSetting, SshdStep, SshdUnset,

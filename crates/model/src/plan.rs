@@ -6,12 +6,18 @@ use std::path::PathBuf;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use crate::ids::TextHash;
 use crate::{BatchSize, ExecStep, FailureBudget, HostName, Limits, SshdStep, StepId, TextId};
 
+mod step_list;
+mod stored;
+
+pub use step_list::{StepList, StepLists};
+
 /// A plan: compiled offline, reviewed, then run as it is.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Plan {
-    /// Version of this format: 1.
+    /// Version of this format, see [`Plan::FORMAT`].
     pub v: u32,
     /// When it was compiled.
     pub compiled: DateTime<Utc>,
@@ -20,21 +26,16 @@ pub struct Plan {
     /// Why; shown to users by the shipped texts and written to every host's syslog.
     pub reason: String,
     /// The earliest T of all hosts; none if the playbook has no window.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub window: Option<DateTime<Utc>>,
     /// How the time was given.
     pub time: TimeSource,
     /// Commands on the controller.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub local: Vec<LocalStep>,
     /// How the hosts are cut into batches, see [`BatchSize::cut`]; all at once if empty.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub batches: Vec<BatchSize>,
     /// How many hosts may fail before no further one is begun; any number if none is set.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_failures: Option<FailureBudget>,
     /// What else limits how the run goes from host to host.
-    #[serde(default, skip_serializing_if = "Limits::is_empty")]
     pub limits: Limits,
     /// Every text and script, once.
     pub texts: BTreeMap<TextId, String>,
@@ -43,6 +44,9 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// The version of the format that is written. Format 1, which repeats the steps with every host, is read as well.
+    pub const FORMAT: u32 = 2;
+
     /// Looks a text up.
     pub fn text(&self, id: &TextId) -> &str {
         self.texts.get(id).map_or("", String::as_str)
@@ -58,7 +62,9 @@ impl Plan {
     /// # Errors
     /// When the plan cannot be written as JSON.
     pub fn hash(&self) -> Result<TextId, serde_json::Error> {
-        Ok(TextId::of(&serde_json::to_vec(self)?))
+        let mut hash = TextHash::default();
+        serde_json::to_writer(&mut hash, self)?;
+        Ok(hash.finish())
     }
 }
 
@@ -124,7 +130,7 @@ pub struct Target {
 }
 
 /// One host's part of a plan.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HostPlan {
     /// The host.
     pub host: HostName,
@@ -133,10 +139,9 @@ pub struct HostPlan {
     /// IANA zone in which its texts tell the time.
     pub zone: String,
     /// T on this host.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub window: Option<DateTime<Utc>>,
-    /// What happens, in the playbook's order.
-    pub steps: Vec<HostStep>,
+    /// What happens, in the playbook's order; a clone of the list that other hosts have, where they do the same.
+    pub steps: StepList,
 }
 
 impl HostPlan {
@@ -147,7 +152,7 @@ impl HostPlan {
 }
 
 /// One step on one host.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct HostStep {
     /// Its id.
     pub id: StepId,
@@ -170,7 +175,7 @@ impl HostStep {
 }
 
 /// What a step does. `at: None` means at once, over the link; `at: Some` means armed in the agenda.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum StepSpec {
     /// Messages to every terminal.
@@ -231,7 +236,7 @@ pub enum StepSpec {
 }
 
 /// A reboot that is waited for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct RebootStep {
     /// Seconds during which the host must be up with its new boot id.
     pub stable_for_s: u32,
@@ -240,7 +245,7 @@ pub struct RebootStep {
 }
 
 /// One message of a broadcast.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Message {
     /// When; none for at once, over the link.
     pub at: Option<DateTime<Utc>>,
@@ -251,7 +256,7 @@ pub struct Message {
 }
 
 /// Whether a state is put there or taken away.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Presence {
     /// Put there.
@@ -262,7 +267,7 @@ pub enum Presence {
 }
 
 /// What a drain does at T with users still there.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AtDeadline {
     /// Goes down all the same.
@@ -272,7 +277,7 @@ pub enum AtDeadline {
 }
 
 /// How the host goes down.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ShutdownHow {
     /// Power off.
@@ -295,7 +300,7 @@ impl ShutdownHow {
 }
 
 /// What happens when a command fails.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OnFailure {
     /// The host fails: what was armed there is taken back. For `local`: the run stops.
@@ -306,7 +311,7 @@ pub enum OnFailure {
 }
 
 /// A script on a host. Never a template: values arrive as positional arguments.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct RunStep {
     /// When; none for at once, over the link.
     pub at: Option<DateTime<Utc>>,

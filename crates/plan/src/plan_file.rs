@@ -10,7 +10,6 @@ use pipedown_model::{
 use serde::Deserialize;
 
 use crate::PlanError;
-use crate::compile::VERSION;
 use crate::diagnostic::{InputError, Source};
 
 /// Writes a plan as JSON, a line per value.
@@ -38,14 +37,18 @@ pub fn from_json(source: &Source) -> Result<Plan, InputError> {
     let (version, plan) = match serde_json::from_str::<Plan>(source.text()) {
         Ok(plan) => (plan.v, Ok(plan)),
         Err(error) => {
-            let version = serde_json::from_str::<Version>(source.text()).map_or(VERSION, |version| version.v);
+            let version =
+                serde_json::from_str::<Version>(source.text()).map_or(Plan::FORMAT, |version| version.v);
             (version, Err(json_error(source, &error)))
         }
     };
-    if version != VERSION {
+    if version != Plan::FORMAT {
         let span = source.text().find("\"v\"").map_or(0..0, |at| at..at + 3);
         return Err(source
-            .error(span, format!("the plan has format {version}; this program reads format {VERSION}"))
+            .error(
+                span,
+                format!("the plan has format {version}; this program reads formats 1 to {}", Plan::FORMAT),
+            )
             .suggest("compile it again with `pipedown plan`"));
     }
     let plan = plan?;
@@ -73,6 +76,7 @@ fn check(plan: &Plan) -> Result<(), (String, String)> {
         }
     }
     let mut seen = HashSet::new();
+    let mut checked = HashSet::new();
     // Deserializing an id does not check it.
     for host in &plan.hosts {
         let name = host.host.as_str();
@@ -83,6 +87,9 @@ fn check(plan: &Plan) -> Result<(), (String, String)> {
         }
         if host.zone.parse::<Tz>().is_err() {
             return Err((host.zone.clone(), format!("unknown time zone `{}`", host.zone)));
+        }
+        if !checked.insert(&host.steps) {
+            continue;
         }
         for step in &host.steps {
             StepId::new(step.id.as_str()).map_err(|error| wrong(format!("cannot {error}")))?;

@@ -12,7 +12,7 @@ fn run() -> RunId {
 
 fn plan() -> Plan {
     Plan {
-        v: 1,
+        v: Plan::FORMAT,
         compiled: DateTime::UNIX_EPOCH,
         playbook: PlaybookSource {
             name: "p".into(),

@@ -13,7 +13,8 @@ use futures::future::BoxFuture;
 use pipedown_engine::{Dialed, Link, Login, Opened, Opener, Options, UnknownSteps, WireProof};
 use pipedown_model::{
     Become, Failure, FailureClass, HostKeySeen, HostName, HostPlan, HostStep, Limits, Message, OnFailure,
-    Plan, PlaybookSource, RunId, RunStep, ShutdownHow, StepId, StepSpec, Target, TextId, TimeSource,
+    Plan, PlaybookSource, RunId, RunStep, ShutdownHow, StepId, StepList, StepSpec, Target, TextId,
+    TimeSource,
 };
 use pipedown_ssh::Exec;
 use pipedown_steps::{HostShell, ShellOptions, command, library};
@@ -311,6 +312,7 @@ impl Draft {
 
     pub fn plan(self, fleet: &Fleet) -> Arc<Plan> {
         let Self { texts, steps, window } = self;
+        let steps = StepList::from(steps);
         let target = Target {
             address: "127.0.0.1".into(),
             port: 22,
@@ -328,7 +330,7 @@ impl Draft {
             steps: steps.clone(),
         };
         Arc::new(Plan {
-            v: 1,
+            v: Plan::FORMAT,
             compiled: now(),
             playbook: PlaybookSource {
                 name: "test".into(),

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 /// A step that changes sshd's configuration.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct SshdStep {
     /// What is to hold for everyone, in the order given.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -22,7 +22,7 @@ pub struct SshdStep {
 }
 
 /// A keyword of sshd_config(5) and its value.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct SshdSetting {
     /// As sshd_config(5) spells it.
     pub keyword: String,
@@ -31,7 +31,7 @@ pub struct SshdSetting {
 }
 
 /// A Match block.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct SshdMatch {
     /// What stands behind `Match`: `User sftp`, `Group staff Address 192.0.2.0/24`.
     pub criteria: String,
@@ -40,7 +40,7 @@ pub struct SshdMatch {
 }
 
 /// A setting of ours that is taken away.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct SshdUnset {
     /// As sshd_config(5) spells it.
     pub keyword: String,

@@ -19,7 +19,9 @@ pub mod status;
 use std::collections::{BTreeMap, BTreeSet};
 
 use pipedown_engine::{Recorded, SqliteJournal};
-use pipedown_model::{HostName, HostPhase, HostPlan, Limits, Plan, PlaybookSource, RunId, TimeSource};
+use pipedown_model::{
+    HostName, HostPhase, HostPlan, Limits, Plan, PlaybookSource, RunId, StepList, TimeSource,
+};
 use pipedown_plan::Inventory;
 use serde::Serialize;
 
@@ -74,11 +76,11 @@ fn bare_plan(around: &Surroundings, inventory: &Inventory, hosts: &[HostName]) -
             target: targets.plain(&host)?,
             zone: host.zone().unwrap_or(around.zone).name().to_owned(),
             window: None,
-            steps: Vec::new(),
+            steps: StepList::default(),
         })
     });
     Ok(Plan {
-        v: 1,
+        v: Plan::FORMAT,
         compiled: Surroundings::now(),
         playbook: PlaybookSource {
             name: "cancel".to_owned(),

@@ -16,7 +16,9 @@ use std::collections::{BTreeMap, HashMap};
 
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
-use pipedown_model::{HostName, HostPlan, HostStep, Limits, Operator, Plan, PlaybookSource, TimeSource};
+use pipedown_model::{
+    HostName, HostPlan, Limits, Operator, Plan, PlaybookSource, StepList, StepLists, TimeSource,
+};
 use serde_json::{Map, Value};
 
 use crate::diagnostic::{InputError, Source};
@@ -26,9 +28,6 @@ use crate::playbook::{Playbook, WindowNeed};
 use crate::time::WindowTime;
 use scene::Scene;
 use texts::Texts;
-
-/// The version of the plan's format.
-pub(crate) const VERSION: u32 = 1;
 
 /// Everything that a plan is made of.
 #[derive(Debug, Clone, Copy)]
@@ -68,6 +67,7 @@ pub fn compile(inputs: &Inputs<'_>) -> Result<Plan, InputError> {
         values,
         texts: Texts::default(),
         classes: HashMap::new(),
+        lists: StepLists::default(),
         instants: HashMap::new(),
     };
     let hosts = inputs
@@ -82,7 +82,7 @@ pub fn compile(inputs: &Inputs<'_>) -> Result<Plan, InputError> {
     let (batches, max_failures) = rollout::of(&whole)?;
     let none = TimeSource { given: String::new(), zone: inputs.zone.name().to_owned(), explicit: false };
     Ok(Plan {
-        v: VERSION,
+        v: Plan::FORMAT,
         compiled: now,
         playbook: PlaybookSource {
             name: inputs.playbook.name().to_owned(),
@@ -138,7 +138,9 @@ struct Compiler<'a> {
     /// The playbook's variables.
     values: Map<String, Value>,
     texts: Texts,
-    classes: HashMap<Class, Vec<HostStep>>,
+    classes: HashMap<Class, StepList>,
+    /// Other hosts, the same steps.
+    lists: StepLists,
     /// T by zone.
     instants: HashMap<Tz, DateTime<Utc>>,
 }
@@ -154,7 +156,7 @@ impl<'a> Compiler<'a> {
             Some(steps) => steps.clone(),
             None => {
                 let scene = self.scene(zone, window, Some((host.name(), vars)));
-                let steps = steps::host(&scene, &mut self.texts)?;
+                let steps = self.lists.share(steps::host(&scene, &mut self.texts)?);
                 self.classes.insert(class, steps.clone());
                 steps
             }

@@ -306,8 +306,8 @@ fn a_plan_that_was_changed_is_refused() {
     let plan = Asked::new("web[1-2]", None).shipped("nologin-on");
     let text = String::from_utf8(to_json(&plan).unwrap()).unwrap();
     let changes = [
-        text.replace("\"v\": 1", "\"v\": 7"),
-        "{\"v\": 2, \"something\": \"else\"}".to_owned(),
+        text.replace("\"v\": 2", "\"v\": 7"),
+        "{\"v\": 3, \"something\": \"else\"}".to_owned(),
         text.replace("No new logins", "New logins"),
         text.replace("web2.example.org", "web1.example.org"),
         text.replace("web2.example.org", "-oProxyCommand=x"),

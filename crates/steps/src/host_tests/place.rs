@@ -337,7 +337,7 @@ impl Draft {
             vars: BTreeMap::new(),
         };
         let plan = Plan {
-            v: 1,
+            v: Plan::FORMAT,
             compiled: wall_clock(),
             playbook,
             reason: "new disks".to_owned(),
@@ -415,7 +415,7 @@ impl Draft {
             target,
             zone: "Etc/UTC".to_owned(),
             window: self.window,
-            steps: self.steps,
+            steps: self.steps.into(),
         }];
         self.plan
     }

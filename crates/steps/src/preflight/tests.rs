@@ -208,7 +208,7 @@ fn what_others_have_put_there_is_refused_and_taken_over_only_when_asked() {
 fn a_nologin_does_not_matter_where_the_plan_keeps_nobody_out() {
     let line = "nologin /run/nologin 644 e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855 other swap";
     let mut open = plan();
-    open.steps.remove(0);
+    open.steps = open.steps.iter().skip(1).cloned().collect();
     let findings = asked(&seen(&[("file", line)]), &open, |o| o.second_way = SecondWay::None);
     assert_eq!(refused(&findings), []);
     assert!(!findings.iter().any(|f| matches!(f.code, FindingCode::ForeignNologin | FindingCode::Lockout)));

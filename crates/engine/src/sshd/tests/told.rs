@@ -5,7 +5,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use pipedown_model::{
     Become, EventKind, ExitCode, HostKeySeen, HostName, HostPhase, HostPlan, Mode, Operator, Proof, RunId,
-    SshdSetting, SshdStep, StepId, Target, TextId,
+    SshdSetting, SshdStep, StepId, StepList, Target, TextId,
 };
 use tokio::sync::mpsc;
 
@@ -55,7 +55,7 @@ fn host() -> HostPlan {
         r#become: Become::None,
     };
     let host = HostName::new("web01").unwrap();
-    HostPlan { host, target, zone: "Etc/UTC".into(), window: None, steps: Vec::new() }
+    HostPlan { host, target, zone: "Etc/UTC".into(), window: None, steps: StepList::default() }
 }
 
 fn spec(world: &World) -> SshdStep {
