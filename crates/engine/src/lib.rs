@@ -29,7 +29,7 @@ mod supersede;
 mod undo;
 mod writer;
 
-pub use adhoc::{OutputChunk, OutputSink};
+pub use adhoc::{OutputChunk, OutputSink, sendable};
 pub use ask::{ask, visit};
 pub use conductor::{Command, Setup, Work, conduct};
 pub use control::{Asked, ControlSocket, Request, ask as ask_controller};

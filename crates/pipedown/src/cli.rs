@@ -82,6 +82,8 @@ pub enum ColorChoice {
 pub enum Command {
     /// Start hosts on this machine and take them through a window, in half a minute
     Demo(commands::demo::DemoArgs),
+    /// Run a command on many hosts at once
+    Exec(commands::exec::ExecArgs),
     /// Show, offline, what would happen on every host and when, with the exact texts
     Plan(commands::plan::PlanArgs),
     /// Arm a window on hosts (or do what a playbook without a window says)
@@ -319,6 +321,21 @@ impl RolloutArgs {
 /// Reads a batch or a budget, or says what would be one.
 fn wanted<T: FromStr<Err = InvalidBatch>>(text: &str) -> Result<T, &'static str> {
     text.parse().map_err(|error: InvalidBatch| error.wanted)
+}
+
+/// Reads `4096`, `64K`, `16M`, `1G`: powers of 1,024.
+pub fn byte_size(text: &str) -> Result<u64, String> {
+    let wanted = || format!("`{text}` is no size; write 65536, 64K, 16M or 1G");
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let shift = match text.strip_prefix(digits).unwrap_or_default() {
+        "" => 0,
+        "k" | "K" | "KiB" => 10,
+        "M" | "MiB" => 20,
+        "G" | "GiB" => 30,
+        _ => return Err(wanted()),
+    };
+    let number: u64 = digits.parse().map_err(|_| wanted())?;
+    number.checked_mul(1 << shift).ok_or_else(wanted)
 }
 
 /// Reads `90s`, `5m`, `1h30m`.

@@ -4,13 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use indicatif::ProgressDrawTarget;
-use pipedown_engine::{Command, ControlSocket, Ended, Setup, Work, conduct};
+use pipedown_engine::{Command, ControlSocket, Ended, OutputChunk, Setup, Work, conduct};
 use pipedown_model::{Event, ExitCode, RunId, RunState};
 use pipedown_report::{Json, Live, Plain, Reporter};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
 use crate::descriptors;
+use crate::output::Printer;
 use crate::stop::Stop;
 use crate::surroundings::Surroundings;
 use crate::terminal;
@@ -88,6 +89,46 @@ pub async fn drive(
     work: Work,
     listen: bool,
 ) -> Result<Ended, Stop> {
+    let shown = Shown { chunks: mpsc::channel(1).1, screen: Printer::none() };
+    with_reporter(around, make, work, listen, shown, reporter(around)).await
+}
+
+/// What shows the output of commands.
+pub struct Shown {
+    /// Where it comes from.
+    pub chunks: mpsc::Receiver<OutputChunk>,
+    /// Where it goes.
+    pub screen: Printer,
+}
+
+/// As [`drive`], for a run whose commands print something.
+///
+/// # Errors
+/// As [`drive`].
+pub async fn with_output(
+    around: &Surroundings,
+    make: impl FnOnce(mpsc::UnboundedSender<Arc<Event>>) -> Setup,
+    work: Work,
+    shown: Shown,
+) -> Result<Ended, Stop> {
+    let moves = shown.screen.is_silent() || around.global.json;
+    let reporter: Box<dyn Reporter + Send> = match moves {
+        true => reporter(around),
+        // What hosts print must not be torn by anything that moves.
+        false => Box::new(Plain::new(Box::new(std::io::stderr()), around.style())),
+    };
+    with_reporter(around, make, work, true, shown, reporter).await
+}
+
+async fn with_reporter(
+    around: &Surroundings,
+    make: impl FnOnce(mpsc::UnboundedSender<Arc<Event>>) -> Setup,
+    work: Work,
+    listen: bool,
+    shown: Shown,
+    reporter: Box<dyn Reporter + Send>,
+) -> Result<Ended, Stop> {
+    let Shown { mut chunks, screen: mut printer } = shown;
     let (consumer, mut events) = mpsc::unbounded_channel();
     let (commands, orders) = mpsc::channel(8);
     let (notices, mut noticed) = mpsc::unbounded_channel();
@@ -95,22 +136,29 @@ pub async fn drive(
     let hosts = setup.plan.hosts.len();
     let held = if setup.options.follow { hosts } else { 0 };
     setup.options.parallel = descriptors::at_once(around, setup.options.parallel, hosts, held);
-    let mut screen = Screen::new(reporter(around), setup.recorded.clone());
+    let mut screen = Screen::new(reporter, setup.recorded.clone());
     let socket = listen.then(|| open_socket(around, &setup.run, commands.clone())).flatten();
     let signals = tokio::spawn(interrupts(commands));
     let diverted = terminal::divert(notices);
-    let conducting = conduct(setup, work, orders);
-    tokio::pin!(conducting);
+    // A task of its own: a terminal or a pipe that takes nothing must not keep it from its work.
+    let mut conducting = tokio::spawn(conduct(setup, work, orders));
     let mut ticks = tokio::time::interval(TICK);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
     let ended = loop {
         tokio::select! {
-            ended = &mut conducting => break ended,
+            biased;
+            // What a host has printed is shown before its end.
+            Some(chunk) = chunks.recv() => printer.show(&chunk),
             Some(event) = events.recv() => screen.show(&event),
             Some(text) = noticed.recv() => screen.notice(&text),
             _ = ticks.tick() => screen.reporter.tick(Surroundings::now()),
+            ended = &mut conducting => break ended,
         }
     };
+    while let Some(chunk) = chunks.recv().await {
+        printer.show(&chunk);
+    }
+    printer.finish();
     while let Some(event) = events.recv().await {
         screen.show(&event);
     }
@@ -121,7 +169,7 @@ pub async fn drive(
     screen.finish();
     signals.abort();
     drop(socket);
-    let ended = ended?;
+    let ended = ended.map_err(|e| Stop::failed(format!("see the run through: {e}")))??;
     if let Some(defect) = &ended.defect {
         terminal::say(&format!("error: pipedown contradicted itself (please report this): {defect}"));
     }

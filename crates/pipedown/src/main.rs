@@ -1,5 +1,6 @@
 //! The pipedown command: argv, environment, terminal, wiring, signals, exit code.
 
+mod adhoc;
 mod arguments;
 mod bastions;
 mod cli;
@@ -7,6 +8,7 @@ mod commands;
 mod compiling;
 mod descriptors;
 mod drive;
+mod output;
 mod reach;
 mod rollout;
 mod secrets;
@@ -101,6 +103,7 @@ async fn connected(around: &Surroundings, command: Command) -> Result<ExitCode, 
         Command::Cancel(args) => c::cancel::run(around, &args).await,
         Command::Postpone(args) => c::postpone::run(around, &args).await,
         Command::Resume(args) => c::resume::run(around, &args).await,
+        Command::Exec(args) => c::exec::run(around, args).await,
         Command::Doctor(args) => c::doctor::run(around, &args).await,
         Command::Hostkeys(args) => c::hostkeys::run(around, args).await,
         Command::Plan(_)

@@ -57,6 +57,23 @@ impl Targets {
         self.0.settings(request, usual)
     }
 
+    /// What a plan says of how a host is reached of which no inventory knows.
+    ///
+    /// # Errors
+    /// As [`of`](Self::of).
+    pub fn bare(&self, request: &Request) -> Result<pipedown_model::Target, ConfigError> {
+        let Target { address, port, user, .. } = self.of(request)?;
+        Ok(pipedown_model::Target {
+            address,
+            port,
+            user,
+            logins: Vec::new(),
+            identity_files: Vec::new(),
+            known_hosts: Vec::new(),
+            r#become: pipedown_model::Become::None,
+        })
+    }
+
     /// What a plan says of how a host of the inventory is reached.
     ///
     /// # Errors
@@ -120,7 +137,6 @@ pub struct Called {
     names: Vec<HostName>,
 }
 
-#[expect(dead_code, reason = "for the commands without a playbook; goes when the first one is there")]
 impl Called {
     /// Their names: in the inventory's order, or without one in the order in which they were named.
     pub fn names(&self) -> &[HostName] {
@@ -128,6 +144,7 @@ impl Called {
     }
 
     /// The inventory, unless the names were taken as they are.
+    #[expect(dead_code, reason = "for commands that ask it more; goes when the first one is there")]
     pub fn inventory(&self) -> Option<&Inventory> {
         self.inventory.as_ref()
     }
@@ -148,7 +165,6 @@ impl Called {
 ///
 /// # Errors
 /// When the set or the inventory is wrong, a host is not in the inventory, or no host is left.
-#[expect(dead_code, reason = "for the commands without a playbook; goes when the first one is there")]
 pub fn hosts_of(around: &Surroundings, set: &str) -> Result<Called, Stop> {
     let set = HostSet::parse(set)?;
     let inventory = around.inventory_if_any()?;

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use pipedown_model::{
-    Become, CommandEnd, Effect, ExecCommand, ExecStep, Failure, FailureClass, Outcome, OutputStream, Plan,
+    Become, CommandEnd, Effect, ExecCommand, ExecStep, Failure, FailureClass, HostPlan, Outcome,
+    OutputStream, Plan, StepSpec,
 };
-use pipedown_steps::{Printed, RunEnd, Running, Start, script_words};
+use pipedown_steps::{Printed, RunEnd, Running, Start, StepError, script_words};
 
 use super::goodbye::Held;
 use super::recorder::OutputChunk;
@@ -18,12 +19,35 @@ struct Kept {
     stderr: u64,
 }
 
+/// Whether the command of a host's plan can be put on the wire as it is.
+///
+/// # Errors
+/// Why it cannot.
+pub fn sendable(plan: &Plan, host: &HostPlan) -> Result<(), StepError> {
+    let steps = host.steps.iter().filter_map(|step| match &step.spec {
+        StepSpec::Exec(exec) => Some(exec),
+        _ => None,
+    });
+    steps.map(|exec| start(plan, host, exec, true).line().map(drop)).collect()
+}
+
+fn start(plan: &Plan, host: &HostPlan, step: &ExecStep, has_password: bool) -> Start {
+    let to_root = if step.root { host.target.r#become } else { Become::None };
+    Start {
+        words: words(plan, &step.command),
+        to_root,
+        with_password: to_root == Become::Sudo && has_password,
+        timeout_s: step.timeout_s,
+    }
+}
+
 impl AdhocTurn<'_> {
     /// Runs a command; its output goes to the recorder as it comes.
     pub(crate) async fn exec(&self, step: &ExecStep, held: &mut Held) -> Result<Outcome, Trouble> {
-        let start = self.start(step);
+        let context = self.context;
+        let start = start(&context.plan, self.host, step, context.opener.has_password());
         let line = start.line()?;
-        let recorder = self.context.recorder.as_ref();
+        let recorder = context.recorder.as_ref();
         let place = u32::try_from(self.index).unwrap_or(u32::MAX);
         if let Some(recorder) = recorder.filter(|_| self.is_again()) {
             recorder.begin_again(place).await;
@@ -33,7 +57,7 @@ impl AdhocTurn<'_> {
             let exec = line_to.start(&line).await.map_err(|error| Trouble::Lost(Effect::None, error))?;
             (exec, line_to.password().filter(|_| start.with_password))
         };
-        let input = self.context.input.as_ref().filter(|_| step.input).map(Arc::clone);
+        let input = context.input.as_ref().filter(|_| step.input).map(Arc::clone);
         let running = held.runs(Running::begin(exec, &start, password, input).await?);
         let mut kept = Kept::default();
         let mut flood = false;
@@ -62,16 +86,6 @@ impl AdhocTurn<'_> {
             Some(end) => command_end(end?, step.timeout_s),
         };
         Ok(Outcome::Ran { end, stdout: kept.stdout, stderr: kept.stderr })
-    }
-
-    fn start(&self, step: &ExecStep) -> Start {
-        let to_root = if step.root { self.host.target.r#become } else { Become::None };
-        Start {
-            words: words(&self.context.plan, &step.command),
-            to_root,
-            with_password: to_root == Become::Sudo && self.context.opener.has_password(),
-            timeout_s: step.timeout_s,
-        }
     }
 }
 

@@ -4,6 +4,7 @@ pub mod cancel;
 pub mod completions;
 pub mod demo;
 pub mod doctor;
+pub mod exec;
 pub mod hostkeys;
 pub mod hosts;
 pub mod plan;
