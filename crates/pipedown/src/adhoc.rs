@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use pipedown_engine::{Options, OutputLog, OutputSink, RunLock, Setup, SqliteJournal};
 use pipedown_model::{
-    ExitCode, HostName, HostPlan, HostStep, Mode, Plan, PlaybookSource, StepId, StepSpec, TimeSource,
+    ExitCode, HostName, HostPlan, HostStep, Limits, Mode, Plan, PlaybookSource, StepId, StepList, StepSpec,
+    TimeSource,
 };
 
 use crate::cli::TargetArgs;
@@ -41,7 +42,7 @@ pub fn plan(around: &Surroundings, called: &Called, playbook: &str, what: &str) 
         };
         let zone = called.host(name).and_then(|named| named.zone()).unwrap_or(around.zone);
         let zone = zone.name().to_owned();
-        Ok(HostPlan { host: name.clone(), target, zone, window: None, steps: Vec::new() })
+        Ok(HostPlan { host: name.clone(), target, zone, window: None, steps: StepList::default() })
     };
     Ok(Plan {
         v: 1,
@@ -58,16 +59,18 @@ pub fn plan(around: &Surroundings, called: &Called, playbook: &str, what: &str) 
         local: Vec::new(),
         batches: Vec::new(),
         max_failures: None,
+        limits: Limits::default(),
         texts: BTreeMap::new(),
         hosts: called.names().iter().map(host).collect::<Result<_, Stop>>()?,
     })
 }
 
 /// Gives every host of a plan the same one step.
-pub fn each_does(plan: &mut Plan, id: &str, spec: &StepSpec) {
+pub fn each_does(plan: &mut Plan, id: &str, spec: StepSpec) {
     let Ok(id) = StepId::new(id) else { return };
+    let steps = StepList::from(vec![HostStep { id, spec }]);
     for host in &mut plan.hosts {
-        host.steps = vec![HostStep { id: id.clone(), spec: spec.clone() }];
+        host.steps = steps.clone();
     }
 }
 

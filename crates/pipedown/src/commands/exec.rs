@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use clap::Args;
 use pipedown_engine::{Options, UnknownSteps, WireProof};
-use pipedown_model::{Become, ExecCommand, ExecStep, ExitCode, FailureBudget, Plan, StepSpec, TextId};
+use pipedown_model::{Become, ExecCommand, ExecStep, ExitCode, Limits, Plan, StepSpec, TextId};
 
 use crate::adhoc::{self, Work};
 use crate::cli::{BatchArgs, ReachArgs, TargetArgs, byte_size, duration};
@@ -15,7 +15,7 @@ use crate::output::{Look, Output};
 use crate::reach::SshOpener;
 use crate::stop::Stop;
 use crate::surroundings::Surroundings;
-use crate::terminal;
+use crate::{rollout, terminal};
 
 /// Runs a command on many hosts at once, each over a connection of its own, and shows what they print.
 #[derive(Debug, Args)]
@@ -43,9 +43,6 @@ pub struct ExecArgs {
     /// Give each host what stands on standard input here (read to its end first; not recorded)
     #[arg(long)]
     stdin: bool,
-    /// Begin no further host once one has failed
-    #[arg(long, conflicts_with = "max_failures")]
-    fail_fast: bool,
     #[command(flatten)]
     batches: BatchArgs,
     #[command(flatten)]
@@ -139,7 +136,7 @@ pub async fn run(around: &Surroundings, args: ExecArgs) -> Result<ExitCode, Stop
     };
     let mut plan = adhoc::plan(around, &called, "exec", &shown(&args))?;
     plan.texts = texts.into_iter().map(|text| (TextId::of(text.as_bytes()), text)).collect();
-    adhoc::each_does(&mut plan, "exec", &StepSpec::Exec(step));
+    adhoc::each_does(&mut plan, "exec", StepSpec::Exec(step));
     if args.sudo {
         for host in plan.hosts.iter_mut().filter(|host| host.target.user != "root") {
             if host.target.r#become == Become::None {
@@ -154,7 +151,8 @@ pub async fn run(around: &Surroundings, args: ExecArgs) -> Result<ExitCode, Stop
         return Ok(ExitCode::Done);
     }
     let input = input::read(args.stdin)?;
-    let options = options(&args, &plan);
+    let limits = rollout::limits(around, &args.batches, &plan)?;
+    let options = options(&args, &plan, limits);
     let opener = SshOpener::new(around, &args.reach)?;
     let output = Output { look: args.output.look(), folder: args.output.output_dir.clone() };
     adhoc::begin(around, opener, Work { plan, options, input, output }).await
@@ -189,8 +187,7 @@ fn shown(args: &ExecArgs) -> String {
     }
 }
 
-fn options(args: &ExecArgs, plan: &Plan) -> Options {
-    let none = args.fail_fast.then_some(FailureBudget::Count(0));
+fn options(args: &ExecArgs, plan: &Plan, limits: Limits) -> Options {
     Options {
         parallel: args.reach.parallel,
         host_timeout: args.reach.host_timeout,
@@ -206,6 +203,7 @@ fn options(args: &ExecArgs, plan: &Plan) -> Options {
         narrows_access: false,
         wire_proof: WireProof::Off,
         batches: args.batches.batch.clone(),
-        max_failures: none.or(args.batches.max_failures),
+        max_failures: args.batches.failures(),
+        limits,
     }
 }
