@@ -20,9 +20,12 @@ pub struct Scenario {
     pub run: fn(&Lab),
 }
 
-/// Seconds.
+/// So much longer than on an idle machine everything may take.
+const BUSY: u64 = 3;
+
+/// How long something is waited for that takes so many seconds at most where nothing else is going on.
 pub const fn secs(seconds: u64) -> Duration {
-    Duration::from_secs(seconds)
+    Duration::from_secs(seconds * BUSY)
 }
 
 /// How long it is until a time; nothing when it has passed.
@@ -35,7 +38,10 @@ pub fn sleep_until(at: f64) {
     std::thread::sleep(until(at));
 }
 
-/// Runs scenarios side by side, whatever the number of processors: most of what they do is waiting.
+/// So many scenarios at once. Most of what they do is waiting, but those that watch a clock need a machine that answers.
+const AT_ONCE: usize = 5;
+
+/// Runs scenarios side by side, in the order in which they are given.
 pub fn main(scenarios: &'static [Scenario]) -> ExitCode {
     let mut args = Arguments::from_args();
     let chosen = |s: &&Scenario| {
@@ -54,7 +60,7 @@ pub fn main(scenarios: &'static [Scenario]) -> ExitCode {
         let names = scenarios.iter().map(|s| Trial::test(s.name, || Ok(())).with_ignored_flag(!wanted));
         return libtest_mimic::run(&args, names.collect()).exit_code();
     }
-    args.test_threads = Some(scenarios.len());
+    args.test_threads = Some(AT_ONCE);
     let lab: &'static Lab = Box::leak(Box::new(Lab::new()));
     let _down = std::env::var_os("PIPEDOWN_LAB_KEEP").is_none().then_some(TakenDown(lab));
     let hosts = scenarios.iter().flat_map(|s| s.hosts.iter().copied()).collect::<Vec<_>>();

@@ -11,7 +11,7 @@ pub fn comes_back(lab: &Lab) {
     let before = hosts.map(|host| lab.snapshot(host));
     let controller = lab.controller();
     let promise =
-        arm(&controller, "bullseye05,bookworm05,trixie05", &["--in", "170s", "-e", "nologin_at=T-160s"]);
+        arm(&controller, "bullseye05,bookworm05,trixie05", &["--in", "270s", "-e", "nologin_at=T-260s"]);
     for host in hosts {
         lab.wait_until(host, "test -e /run/nologin && test -e /var/lib/pipedown/window/delivered", secs(60));
     }
@@ -30,7 +30,10 @@ pub fn comes_back(lab: &Lab) {
         people.push(lab.log_in(&format!("root@{host}")));
     }
     controller.run(&["status"]).expect(0).says("3 armed");
-    assert!(until(promise.window) > secs(62), "booting took too long for what this is to show");
+    assert!(
+        until(promise.window) > Duration::from_secs(62),
+        "booting took too long for what this is to show"
+    );
     for (host, root) in hosts.iter().zip(&people) {
         let last = promise.messages.last().unwrap();
         root.out.wait_for(&last.1, until(last.0 + 10.0));
@@ -53,7 +56,7 @@ pub fn is_lost(lab: &Lab) {
     let host = "sysv05";
     let before = lab.snapshot(host);
     let controller = lab.controller();
-    let promise = arm(&controller, host, &["--in", "50s", "-e", "nologin_at=T-45s"]);
+    let promise = arm(&controller, host, &["--in", "120s", "-e", "nologin_at=T-115s"]);
     lab.wait_until(host, "test -e /run/nologin", secs(60));
     lab.ask(&["kill", host]);
     lab.ask(&["boot", host]);
@@ -72,7 +75,7 @@ pub fn overslept(lab: &Lab) {
     let host = "bookworm08";
     let before = lab.snapshot(host);
     let controller = lab.controller();
-    let promise = arm(&controller, host, &["--in", "30s", "-e", "nologin_at=T-28s"]);
+    let promise = arm(&controller, host, &["--in", "60s", "-e", "nologin_at=T-58s"]);
     lab.ask(&["kill", host]);
     sleep_until(promise.window + 1.0);
     lab.ask(&["boot", host]);

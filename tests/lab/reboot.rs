@@ -13,8 +13,8 @@ pub fn followed(lab: &Lab) {
     let before: Vec<String> = hosts.iter().map(|h| boot_id(h)).collect();
     let controller = lab.controller();
     let nologin = ["-e", "nologin_at=T-15s"];
-    let follow = ["run", "graceful-reboot", "-l", SET, "--in", "45s", "--yes", "--follow"];
-    let mut run = controller.start(&[&follow[..], &nologin, &["--settle-timeout", "40s"]].concat());
+    let follow = ["run", "graceful-reboot", "-l", SET, "--in", "90s", "--yes", "--follow"];
+    let mut run = controller.start(&[&follow[..], &nologin, &["--settle-timeout", "90s"]].concat());
     run.err.wait_for_nth(" armed ", hosts.len(), secs(40));
     lab.stay_down(NEVER_BACK);
     let ended = run.wait(secs(150));
@@ -23,7 +23,7 @@ pub fn followed(lab: &Lab) {
     assert_eq!(ended.code(), Some(3), "{report}");
     for (host, before) in hosts.iter().zip(&before) {
         if *host == NEVER_BACK {
-            assert!(report.contains(&format!("deadline: failed to see {host} come back within 40 s")));
+            assert!(report.contains(&format!("deadline: failed to see {host} come back within 90 s")));
             assert_eq!(run.err.count("hint: look at its console"), 1);
         } else {
             let after = boot_id(host);

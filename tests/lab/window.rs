@@ -100,8 +100,9 @@ fn without_terminal(lab: &Lab, host: &str) -> Watched {
 fn watch(lab: &Lab, host: &'static str, promise: &Promise, alice: &Watched) -> Measured {
     let mut message_late: f64 = 0.0;
     for (n, (at, text)) in promise.messages.iter().enumerate() {
-        let arrived = alice.out.wait_for(&format!("\n\n{text}\n"), until(*at + 10.0));
-        // The first is sent when the host is armed.
+        // The first is sent when the host is armed, whenever that is.
+        let patience = if n == 0 { secs(60) } else { until(*at + 10.0) };
+        let arrived = alice.out.wait_for(&format!("\n\n{text}\n"), patience);
         if n > 0 {
             message_late = message_late.max(arrived - at);
         }
