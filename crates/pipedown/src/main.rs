@@ -9,6 +9,7 @@ mod compiling;
 mod descriptors;
 mod drive;
 mod output;
+mod outside;
 mod reach;
 mod rollout;
 mod secrets;

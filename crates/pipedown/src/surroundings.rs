@@ -13,6 +13,7 @@ use pipedown_plan::{HostSet, Inventory, Notice, PlanError};
 use pipedown_report::{Colour, Stamp, Style, Verbosity};
 
 use crate::cli::{ColorChoice, Global, TargetArgs};
+use crate::outside::Reader;
 use crate::stop::Stop;
 use crate::targets::Targets;
 
@@ -176,13 +177,26 @@ impl Surroundings {
         Ok(files::load(&located, self.home.as_deref()))
     }
 
+    /// Reads what host sets ask for beyond the inventory.
+    pub fn outside(&self) -> Reader<'_> {
+        Reader::new(&self.state, self.home())
+    }
+
+    /// Reads a host set, and the files, standard input and runs that it names.
+    ///
+    /// # Errors
+    /// When it is wrong, or something of it cannot be read.
+    pub fn host_set(&self, text: &str) -> Result<HostSet, Stop> {
+        Ok(HostSet::read(text, &mut self.outside())?)
+    }
+
     /// The hosts that were asked for.
     ///
     /// # Errors
     /// When none were, or the set is wrong or empty.
     pub fn hosts(&self, inventory: &Inventory, targets: &TargetArgs) -> Result<Vec<HostName>, Stop> {
         let set = match (&targets.limit, targets.all) {
-            (Some(text), _) => HostSet::parse(text)?,
+            (Some(text), _) => self.host_set(text)?,
             (None, true) => HostSet::all(),
             (None, false) => {
                 return Err(Stop::usage("which hosts?").hint("-l SET (login[01-40], @group, …) or --all"));

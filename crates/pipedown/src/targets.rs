@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use nix::unistd::{Gid, Group, Uid, User};
 use pipedown_model::{HostName, HostPlan};
-use pipedown_plan::{Host, HostSet, Inventory};
+use pipedown_plan::{Host, HostSet, Inventory, Outside};
 use pipedown_ssh::{
     ConfigError, ConfigSource, EffectiveSetting, Local, Request, Settings, SshConfig, Target, Warning,
 };
@@ -126,8 +126,12 @@ pub fn request_for(inventory: Option<&Inventory>, name: &str) -> Request {
 ///
 /// # Errors
 /// When it is a set that is wrong or empty.
-pub fn chosen(inventory: Option<&Inventory>, argument: &str) -> Result<Vec<Request>, Stop> {
-    let names = names_of(inventory, argument)?;
+pub fn chosen(
+    inventory: Option<&Inventory>,
+    argument: &str,
+    outside: &mut dyn Outside,
+) -> Result<Vec<Request>, Stop> {
+    let names = names_of(inventory, argument, outside)?;
     Ok(names.iter().map(|name| request_for(inventory, name)).collect())
 }
 
@@ -166,7 +170,7 @@ impl Called {
 /// # Errors
 /// When the set or the inventory is wrong, a host is not in the inventory, or no host is left.
 pub fn hosts_of(around: &Surroundings, set: &str) -> Result<Called, Stop> {
-    let set = HostSet::parse(set)?;
+    let set = around.host_set(set)?;
     let inventory = around.inventory_if_any()?;
     let names = match &inventory {
         Some(inventory) => inventory.select(&set)?,
@@ -178,25 +182,27 @@ pub fn hosts_of(around: &Surroundings, set: &str) -> Result<Called, Stop> {
     Ok(Called { inventory, names })
 }
 
-fn names_of(inventory: Option<&Inventory>, argument: &str) -> Result<Vec<String>, Stop> {
-    // A misspelt group is no host.
-    let name = !argument.starts_with('@') && !argument.contains(['[', ',', '!', '&', '*']);
-    let plain = name && HostName::new(argument).is_ok() || argument.parse::<std::net::IpAddr>().is_ok();
-    let Some(inventory) = inventory else {
-        return if plain {
-            Ok(vec![argument.to_owned()])
-        } else {
-            Err(Stop::usage(format!("{argument}: host sets need an inventory"))
-                .hint("name hosts, or the inventory with -i FILE"))
-        };
-    };
-    let set = HostSet::parse(argument).map_err(Stop::from);
-    match set.and_then(|set| inventory.select(&set).map_err(Stop::from)) {
-        Ok(hosts) => Ok(hosts.iter().map(|host| host.as_str().to_owned()).collect()),
-        // A name that the inventory does not have is a host all the same.
+fn names_of(
+    inventory: Option<&Inventory>,
+    argument: &str,
+    outside: &mut dyn Outside,
+) -> Result<Vec<String>, Stop> {
+    let set = HostSet::read(argument, outside)?;
+    let Some(inventory) = inventory else { return texts(&set.names()?) };
+    // A name that the inventory does not have is a host all the same; a misspelt group is none.
+    let plain = HostName::new(argument).is_ok() && !argument.contains(|c| "@[],!&^()*?".contains(c));
+    match inventory.select(&set) {
+        Ok(hosts) => texts(&hosts),
         Err(_) if plain => Ok(vec![argument.to_owned()]),
-        Err(stop) => Err(stop),
+        Err(error) => Err(error.into()),
     }
+}
+
+fn texts(hosts: &[HostName]) -> Result<Vec<String>, Stop> {
+    if hosts.is_empty() {
+        return Err(Stop::usage("no host is left in this host set"));
+    }
+    Ok(hosts.iter().map(|host| host.as_str().to_owned()).collect())
 }
 
 /// This machine and its user, for the configuration.

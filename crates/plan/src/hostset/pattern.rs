@@ -7,6 +7,13 @@ use crate::diagnostic::{InputError, Source};
 /// More names than this in one pattern are a slip of the finger.
 const MOST: u64 = 1_000_000;
 
+/// Whether `*` and `?` may stand in a pattern.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Wildcards {
+    Allowed,
+    Refused,
+}
+
 /// Text and brackets in turn.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Pattern {
@@ -40,6 +47,24 @@ impl Run {
         (0..self.count()).map(move |k| format!("{:0width$}", self.first + k * self.step))
     }
 
+    /// The same in parts whose numbers have one length each, unless it is without a step.
+    fn by_length(self) -> Vec<Self> {
+        let mut parts: Vec<Self> = Vec::new();
+        if self.step == 1 || !self.changes_length() {
+            return vec![self];
+        }
+        let length = |number: u64| number.checked_ilog10().unwrap_or(0);
+        let mut first = self.first;
+        while first <= self.last {
+            // The largest of the same length that the step hits.
+            let most = 10_u64.saturating_pow(length(first) + 1).saturating_sub(1).min(self.last);
+            let last = first + (most - first) / self.step * self.step;
+            parts.push(Self { first, last, ..self });
+            first = last.saturating_add(self.step);
+        }
+        parts
+    }
+
     /// Whether numbers of different lengths occur.
     fn changes_length(self) -> bool {
         self.width <= 1 && self.first.to_string().len() != self.last.to_string().len()
@@ -48,19 +73,16 @@ impl Run {
 
 impl Pattern {
     /// Reads a pattern that fills `span` of the source's text.
-    pub fn parse(source: &Source, span: Range<usize>) -> Result<Self, InputError> {
+    pub fn parse(source: &Source, span: Range<usize>, wildcards: Wildcards) -> Result<Self, InputError> {
         let text = source.text().get(span.clone()).unwrap_or_default();
         let mut parts = Vec::new();
         let mut at = 0;
         while let Some(rest) = text.get(at..).filter(|rest| !rest.is_empty()) {
             let Some(open) = rest.find('[') else {
-                parts.push(plain(source, span.start + at, rest)?);
+                parts.push(plain(source, span.start + at, rest, wildcards)?);
                 break;
             };
             let before = rest.get(..open).unwrap_or_default();
-            if !before.is_empty() {
-                parts.push(plain(source, span.start + at, before)?);
-            }
             let inner = rest.get(open + 1..).unwrap_or_default();
             let start = span.start + at + open + 1;
             let Some(close) = inner.find(']') else {
@@ -68,7 +90,16 @@ impl Pattern {
             };
             let inner = inner.get(..close).unwrap_or_default();
             let runs = numbers(source, start, inner)?;
-            check_zeros(source, start - 1..start + close + 1, before, &runs)?;
+            let bracket = start - 1..start + close + 1;
+            check_zeros(source, bracket.clone(), before, &runs)?;
+            // Digits between two brackets belong to neither.
+            let (head, runs) = match leading(before, &runs).filter(|(head, _)| at == 0 || !head.is_empty()) {
+                Some((head, digits)) => (head, prefixed(source, bracket, digits, &runs)?),
+                None => (before, runs),
+            };
+            if !head.is_empty() {
+                parts.push(plain(source, span.start + at, head, wildcards)?);
+            }
             parts.push(Part::Numbers(runs));
             at += open + close + 2;
             check_behind(source, span.start + at, text.get(at..).unwrap_or_default())?;
@@ -91,6 +122,14 @@ impl Pattern {
         })
     }
 
+    /// The only name, when there is no bracket.
+    pub fn single(&self) -> Option<&str> {
+        match self.parts.as_slice() {
+            [Part::Text(text)] => Some(text),
+            _ => None,
+        }
+    }
+
     /// The names, the last bracket turning fastest.
     pub fn names(&self) -> Vec<String> {
         let mut names = vec![String::new()];
@@ -111,19 +150,19 @@ impl Pattern {
 }
 
 /// Text outside brackets: the characters of host names and addresses.
-fn plain(source: &Source, start: usize, text: &str) -> Result<Part, InputError> {
+fn plain(source: &Source, start: usize, text: &str, wildcards: Wildcards) -> Result<Part, InputError> {
     for (offset, c) in text.char_indices() {
-        if c.is_alphanumeric() || ".-_:%".contains(c) {
+        if c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | ':' | '%') || c.is_alphanumeric() {
+            continue;
+        }
+        if matches!(c, '*' | '?') && wildcards == Wildcards::Allowed {
             continue;
         }
         let here = start + offset..start + offset + c.len_utf8();
         let error = source.error(here, format!("{c:?} cannot be part of a host name"));
         return Err(match c {
-            '*' => error.suggest("`*` stands for all hosts only when it is alone"),
+            '*' | '?' => error.suggest("wildcards choose among the hosts of an inventory"),
             '@' => error.suggest("`@` stands before the name of a group: `@login,web01`"),
-            '^' | '(' | ')' => {
-                error.suggest("the operators are `,` (union), `!` (without) and `&` (in both)")
-            }
             c if c.is_whitespace() => error.suggest("separate hosts with `,`"),
             _ => error,
         });
@@ -184,6 +223,33 @@ fn run(source: &Source, start: usize, item: &str) -> Result<Run, InputError> {
         },
     };
     Ok(Run { first, last, step, width: if padded { first_text.len() } else { 1 } })
+}
+
+/// The digits right before a bracket, if they become a part of its numbers: `2[10-320]` is `[210-2320]`, as in
+/// ClusterShell, for a range without a step whose numbers differ in length. Else they are text like any other.
+fn leading<'a>(before: &'a str, runs: &[Run]) -> Option<(&'a str, &'a str)> {
+    let text = before.trim_end_matches(|c: char| c.is_ascii_digit());
+    let digits = before.get(text.len()..).filter(|digits| !digits.is_empty())?;
+    runs.iter().any(|run| run.step == 1 && run.changes_length()).then_some((text, digits))
+}
+
+/// Puts digits before both ends of every range; a range with a step becomes one for each length.
+fn prefixed(
+    source: &Source,
+    bracket: Range<usize>,
+    digits: &str,
+    runs: &[Run],
+) -> Result<Vec<Run>, InputError> {
+    let longer = |number: u64, width: usize| -> Option<u64> {
+        let text = format!("{digits}{number:0width$}");
+        text.parse().ok().filter(|_| text.len() <= 18)
+    };
+    let prefix = |run: Run| -> Option<Run> {
+        let (first, last) = (longer(run.first, run.width)?, longer(run.last, run.width)?);
+        Some(Run { first, last, width: 1, ..run })
+    };
+    let all: Option<Vec<Run>> = runs.iter().flat_map(|run| run.by_length()).map(prefix).collect();
+    all.ok_or_else(|| source.error(bracket, "with the digits before it, a number has more than 18 digits"))
 }
 
 fn digits(source: &Source, start: usize, text: &str) -> Result<u64, InputError> {

@@ -1,6 +1,7 @@
 //! Reads the inventory's TOML.
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use chrono_tz::Tz;
@@ -10,7 +11,7 @@ use serde_json::Value;
 use super::{Entry, Inventory, Section, SectionKind};
 use crate::diagnostic::{InputError, Source};
 use crate::document::{self, Field, Item, Table};
-use crate::hostset::{self, Atom, HostSet, Op, Pattern};
+use crate::hostset::{self, Atom, HostSet, Nothing, Op, Pattern, Wildcards};
 use crate::time::zone_named;
 
 /// What a section says; nothing where it is silent.
@@ -150,15 +151,14 @@ impl Reader<'_> {
         if self.source.text().get(range.clone()) != Some(field.text.as_str()) {
             return Err(self.source.error(range, "write host names without escapes"));
         }
-        let set = HostSet::parse_in(self.source.clone(), range.clone())?;
+        let set = HostSet::parse_in(self.source.clone(), range.clone(), &mut Nothing)?;
         for term in set.terms() {
             match &term.atom {
-                _ if term.op != Op::Union => {
-                    return Err(self
-                        .source
-                        .error(range, "an inventory names hosts; `!` and `&` choose among them with -l"));
-                }
                 Atom::All => return Err(self.source.error(range, "a group cannot be made of all hosts")),
+                Atom::Like(_) | Atom::Var(_) | Atom::Set(_) | Atom::Recorded(..) => {
+                    return Err(self.chooses(range));
+                }
+                _ if term.op != Op::Union => return Err(self.chooses(range)),
                 Atom::Groups(pattern) => {
                     members.extend(inventory.members(self.source, pattern).map_err(|error| {
                         error.suggest("a group can only name groups further up in the file")
@@ -174,6 +174,13 @@ impl Reader<'_> {
         Ok(())
     }
 
+    fn chooses(&self, range: Range<usize>) -> InputError {
+        self.source.error(
+            range,
+            "an inventory names hosts; operators other than `,` and wildcards choose among them with -l",
+        )
+    }
+
     fn host(&self, inventory: &mut Inventory, item: &Item<'_>) -> Result<(), InputError> {
         let table = item.table()?;
         let known: Vec<&str> = ["address"].into_iter().chain(SETTINGS).collect();
@@ -183,7 +190,7 @@ impl Reader<'_> {
         let key = Field { text: item.name.to_owned(), span: item.key_span.clone(), key: String::new() };
         let range = key.within(self.source, 0..item.name.len());
         let names = if self.source.text().get(range.clone()) == Some(item.name) {
-            Pattern::parse(self.source, range)
+            Pattern::parse(self.source, range, Wildcards::Refused)
                 .and_then(|pattern| hostset::names(self.source, &pattern))
                 .map_err(|error| error.in_key(&item.path))?
         } else {

@@ -1,12 +1,14 @@
 //! Which hosts a host set names.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
+use std::ops::Range;
 
 use pipedown_model::HostName;
+use serde_json::Value;
 
-use super::{Inventory, SectionKind};
+use super::{Entry, Inventory, SectionKind};
 use crate::diagnostic::{InputError, Source, quoted};
-use crate::hostset::{self, Atom, HostSet, Op, Pattern, World};
+use crate::hostset::{self, HostSet, Need, Pattern, VarIs, World, fits};
 
 impl Inventory {
     /// Evaluates a host set; the hosts come in inventory order, each once.
@@ -40,19 +42,34 @@ impl Inventory {
     pub(super) fn members(&self, source: &Source, pattern: &Pattern) -> Result<Vec<usize>, InputError> {
         let mut members = Vec::new();
         for name in pattern.names() {
-            let Some(group) = self.group(&name) else {
-                let known = self.sections.iter().filter_map(|section| match &section.kind {
-                    SectionKind::Group(name) => Some(name.as_str()),
-                    _ => None,
-                });
-                return Err(source
-                    .error(pattern.span.clone(), format!("{} has no group `{name}`", self.path()))
-                    .label("unknown group")
-                    .suggest_among(&name, known));
-            };
-            members.extend_from_slice(&group.members);
+            let before = members.len();
+            let wild = name.contains(['*', '?']);
+            for section in &self.sections {
+                match &section.kind {
+                    SectionKind::Group(group) if *group == name || wild && fits(&name, group) => {
+                        members.extend_from_slice(&section.members);
+                    }
+                    _ => {}
+                }
+            }
+            // A group may be empty; one that is not there is another matter.
+            if members.len() == before && (wild || self.group(&name).is_none()) {
+                return Err(self.no_group(source, pattern, &name, wild));
+            }
         }
         Ok(members)
+    }
+
+    fn no_group(&self, source: &Source, pattern: &Pattern, name: &str, wild: bool) -> InputError {
+        let known = self.groups().map(|(name, _)| name);
+        if wild {
+            let message = format!("{} has no host in a group like `{name}`", self.path());
+            return source.error(pattern.span.clone(), message).suggest_among(name, known);
+        }
+        source
+            .error(pattern.span.clone(), format!("{} has no group `{name}`", self.path()))
+            .label("unknown group")
+            .suggest_among(name, known)
     }
 
     fn find<'a>(
@@ -123,12 +140,113 @@ struct Known<'a> {
     labels: Option<HashMap<&'a str, Vec<usize>>>,
 }
 
-impl World for Known<'_> {
-    fn members(&mut self, source: &Source, _: Op, atom: &Atom) -> Result<Vec<usize>, InputError> {
-        match atom {
-            Atom::All => Ok((0..self.inventory.hosts.len()).collect()),
-            Atom::Groups(pattern) => self.inventory.members(source, pattern),
-            Atom::Hosts(pattern) => self.inventory.find(source, pattern, &mut self.labels),
-        }
+impl Known<'_> {
+    /// The numbers of the hosts that are wanted.
+    fn which(&self, wanted: impl Fn(&Entry) -> bool) -> Vec<usize> {
+        let hosts = self.inventory.hosts.iter().enumerate();
+        hosts.filter(|(_, entry)| wanted(entry)).map(|(index, _)| index).collect()
     }
+}
+
+impl World for Known<'_> {
+    fn all(&mut self, _: &Source) -> Result<Vec<usize>, InputError> {
+        Ok((0..self.inventory.hosts.len()).collect())
+    }
+
+    fn groups(&mut self, source: &Source, pattern: &Pattern) -> Result<Vec<usize>, InputError> {
+        self.inventory.members(source, pattern)
+    }
+
+    fn hosts(&mut self, source: &Source, pattern: &Pattern) -> Result<Vec<usize>, InputError> {
+        self.inventory.find(source, pattern, &mut self.labels)
+    }
+
+    fn like(&mut self, source: &Source, pattern: &Pattern, need: Need) -> Result<Vec<usize>, InputError> {
+        let wanted = pattern.names();
+        let found = self.which(|entry| {
+            let name = entry.name.as_str();
+            let label = name.split('.').next().unwrap_or(name);
+            // As with names: without a dot the first label is enough.
+            wanted.iter().any(|wanted| fits(wanted, name) || !wanted.contains('.') && fits(wanted, label))
+        });
+        if found.is_empty() && need == Need::Some {
+            let known = self.inventory.hosts.iter().map(|entry| entry.name.as_str());
+            let message = format!("no host of {} is like this", self.inventory.path());
+            return Err(source.error(pattern.span.clone(), message).suggest_among(
+                wanted.first().map_or("", String::as_str).trim_end_matches(['*', '?']),
+                known,
+            ));
+        }
+        Ok(found)
+    }
+
+    fn var(&mut self, source: &Source, var: &VarIs, need: Need) -> Result<Vec<usize>, InputError> {
+        let found = self.which(|entry| {
+            self.inventory
+                .var(entry, &var.name)
+                .is_some_and(|value| texts(value).any(|t| fits(&var.value, &t)))
+        });
+        if found.is_empty() && need == Need::Some {
+            return Err(self.inventory.no_var(source, var));
+        }
+        Ok(found)
+    }
+
+    fn recorded(
+        &mut self,
+        source: &Source,
+        hosts: &[HostName],
+        span: &Range<usize>,
+    ) -> Result<Vec<usize>, InputError> {
+        let index = |name: &HostName| {
+            self.inventory.index.get(name).copied().ok_or_else(|| {
+                let message = format!("host `{name}` of this run is not in {}", self.inventory.path());
+                source.error(span.clone(), message)
+            })
+        };
+        hosts.iter().map(index).collect()
+    }
+}
+
+impl Inventory {
+    /// The value of a variable for a host, the most particular one; dots lead into nested values.
+    fn var<'a>(&'a self, entry: &Entry, name: &str) -> Option<&'a Value> {
+        let sections = entry.sections.iter().rev().filter_map(|index| self.sections.get(*index as usize));
+        let mut vars = sections.flat_map(|section| section.settings.vars.iter().rev());
+        let (rest, value) = vars.find_map(|(key, value)| {
+            let rest = name.strip_prefix(key.as_str())?;
+            (rest.is_empty() || rest.starts_with('.')).then_some((rest, value))
+        })?;
+        rest.split('.').skip(1).try_fold(value, |value, key| value.get(key))
+    }
+
+    /// The values of a variable as texts, for a host; none if it has none.
+    pub fn var_texts(&self, host: &HostName, name: &str) -> Vec<String> {
+        let entry = self.index.get(host).and_then(|index| self.hosts.get(*index));
+        let value = entry.and_then(|entry| self.var(entry, name));
+        value.map_or_else(Vec::new, |value| texts(value).collect())
+    }
+
+    fn no_var(&self, source: &Source, var: &VarIs) -> InputError {
+        let values: BTreeSet<String> =
+            self.hosts.iter().filter_map(|entry| self.var(entry, &var.name)).flat_map(texts).collect();
+        if values.is_empty() {
+            let keys: BTreeSet<&str> =
+                self.sections.iter().flat_map(|s| &s.settings.vars).map(|(key, _)| key.as_str()).collect();
+            return source
+                .error(var.span.clone(), format!("no host of {} has a variable `{}`", self.path(), var.name))
+                .suggest_among(&var.name, keys);
+        }
+        let message = format!("`{}` is `{}` for no host of {}", var.name, var.value, self.path());
+        source.error(var.span.clone(), message).suggest_among(&var.value, values.iter().map(String::as_str))
+    }
+}
+
+/// A value as people write it; of a list, each element.
+fn texts(value: &Value) -> impl Iterator<Item = String> {
+    let elements = match value {
+        Value::Array(elements) => elements.as_slice(),
+        one => std::slice::from_ref(one),
+    };
+    elements.iter().map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_owned))
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use pipedown_plan::{HostSet, Inventory};
+use pipedown_plan::{Inventory, Outside};
 use pipedown_ssh::doctor::{Checkup, DoctorOptions, LogVia, examine};
 use pipedown_ssh::{Connector, EffectiveSetting, Origin, Request, Settings, Target};
 use tokio::task::spawn_blocking;
@@ -64,9 +64,10 @@ pub async fn find(
 ) -> Result<Vec<Patient>, Stop> {
     let inventory = around.inventory_if_any()?;
     let targets = around.targets()?;
+    let mut outside = around.outside();
     let mut patients: Vec<Patient> = Vec::new();
     for given in &args.hosts {
-        for request in requests(inventory.as_ref(), given)? {
+        for request in requests(inventory.as_ref(), given, &mut outside)? {
             let (target, said) = resolved(&targets, request, settings).await?;
             let configuration = said.into_iter().map(|said| said.text(inventory.as_ref(), given)).collect();
             let log = match &args.log_via {
@@ -84,28 +85,23 @@ pub async fn find(
 }
 
 /// A set or a name; `USER@NAME` for another user than the one that is configured.
-fn requests(inventory: Option<&Inventory>, given: &str) -> Result<Vec<Request>, Stop> {
+fn requests(
+    inventory: Option<&Inventory>,
+    given: &str,
+    outside: &mut dyn Outside,
+) -> Result<Vec<Request>, Stop> {
     match given.rsplit_once('@') {
         Some((user, name)) if is_with_user(given) => {
             if name.is_empty() {
                 return Err(Stop::usage(format!("{given}: no host after the user")));
             }
-            let requests = targets::chosen(inventory, name)?;
+            let requests = targets::chosen(inventory, name, outside)?;
             Ok(requests
                 .into_iter()
                 .map(|request| Request { user: Some(user.to_owned()), ..request })
                 .collect())
         }
-        // A group is never a name, even where the inventory does not have it.
-        _ if given.starts_with('@') => match inventory {
-            Some(inventory) => {
-                inventory.select(&HostSet::parse(given)?)?;
-                targets::chosen(Some(inventory), given)
-            }
-            None => Err(Stop::usage(format!("{given}: groups need an inventory"))
-                .hint("name hosts, or the inventory with -i FILE")),
-        },
-        _ => targets::chosen(inventory, given),
+        _ => targets::chosen(inventory, given, outside),
     }
 }
 
@@ -172,16 +168,20 @@ async fn log_target(
 
 #[cfg(test)]
 mod tests {
+    use pipedown_engine::StateDir;
+
     use super::*;
+    use crate::outside::Reader;
 
     #[test]
     fn a_user_may_stand_before_a_name() {
-        let users = |given: &str| {
-            requests(None, given).unwrap().into_iter().map(|r| (r.user, r.name)).collect::<Vec<_>>()
-        };
+        let state = StateDir::new("/nonexistent");
+        let asked = |given: &str| requests(None, given, &mut Reader::new(&state, None));
+        let users =
+            |given: &str| asked(given).unwrap().into_iter().map(|r| (r.user, r.name)).collect::<Vec<_>>();
         assert_eq!(users("web1"), [(None, "web1".to_owned())]);
         assert_eq!(users("alice@web1"), [(Some("alice".to_owned()), "web1".to_owned())]);
-        assert!(requests(None, "alice@").is_err());
-        assert!(requests(None, "@login").is_err());
+        assert!(asked("alice@").is_err());
+        assert!(asked("@login").is_err());
     }
 }

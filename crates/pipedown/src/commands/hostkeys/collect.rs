@@ -60,7 +60,7 @@ impl HostArgs {
         let mut seen = HashSet::new();
         let mut targets = Vec::new();
         for name in &names {
-            for mut request in targets::chosen(inventory.as_ref(), name)? {
+            for mut request in targets::chosen(inventory.as_ref(), name, &mut around.outside())? {
                 if !seen.insert(request.name.clone()) {
                     continue;
                 }
