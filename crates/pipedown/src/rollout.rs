@@ -1,7 +1,7 @@
 //! From the options about rollouts to what the engine is given: sets become hosts.
 
 use pipedown_model::{FailureBudget, HostName, Limits, MaxDown, Plan};
-use pipedown_plan::{HostSet, max_down};
+use pipedown_plan::max_down;
 
 use crate::cli::BatchArgs;
 use crate::stop::Stop;
@@ -23,7 +23,7 @@ pub fn limits(around: &Surroundings, args: &BatchArgs, plan: &Plan) -> Result<Li
     let inventory = around.inventory()?;
     let hosts: Vec<HostName> = plan.hosts.iter().map(|host| host.host.clone()).collect();
     let slots = |(set, most): &(String, FailureBudget)| -> Result<MaxDown, Stop> {
-        Ok(max_down(&inventory, &hosts, set, &HostSet::parse(set)?, *most)?)
+        Ok(max_down(&inventory, &hosts, set, &around.host_set(set)?, *most)?)
     };
     let max_down = args.max_down.iter().map(slots).collect::<Result<_, _>>()?;
     Ok(Limits { max_unreachable, max_down, health: None })

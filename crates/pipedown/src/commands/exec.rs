@@ -125,7 +125,7 @@ fn limit(text: &str) -> Result<Limit, String> {
 }
 
 pub async fn run(around: &Surroundings, args: ExecArgs) -> Result<ExitCode, Stop> {
-    let called = adhoc::hosts(around, &args.targets)?;
+    let called = adhoc::hosts(around, &args.batches.targets(&args.targets))?;
     let mut texts = Vec::new();
     let step = ExecStep {
         command: command(&args, &mut texts)?,

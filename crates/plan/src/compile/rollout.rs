@@ -10,7 +10,7 @@ use super::texts::Texts;
 use super::{Inputs, steps};
 use crate::diagnostic::InputError;
 use crate::document::Field;
-use crate::hostset::HostSet;
+use crate::hostset::{HostSet, Nothing};
 use crate::inventory::Inventory;
 use crate::playbook::{self, StepKind};
 
@@ -72,7 +72,7 @@ fn slots(scene: &Scene<'_>, inputs: &Inputs<'_>, set: &Field, most: &Field) -> R
         return Err(scene.error(most, format!("`{}` must let one host go at least", most.key)));
     }
     let source = &scene.playbook.source;
-    let parsed = HostSet::parse_in(source.clone(), set.within(source, 0..set.text.len()))?;
+    let parsed = HostSet::parse_in(source.clone(), set.within(source, 0..set.text.len()), &mut Nothing)?;
     max_down(inputs.inventory, inputs.hosts, &set.text, &parsed, budget)
 }
 
