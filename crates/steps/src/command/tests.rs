@@ -173,16 +173,6 @@ async fn where_timeout_is_busybox_the_group_ends_all_the_same() {
     }
 }
 
-#[tokio::test]
-async fn what_a_command_leaves_in_the_background_is_not_waited_for() {
-    let script = "sleep 1000 & echo $!";
-    let (out, _, end) = run(&["sh"], &start(&["sh", "-c", script], None), None).await;
-    assert_eq!(end.unwrap(), RunEnd::Exit(0));
-    let pid = String::from_utf8(out).unwrap().trim().to_owned();
-    assert!(std::process::Command::new("kill").arg(&pid).status().unwrap().success());
-    goes_away(&pid).await;
-}
-
 #[test]
 fn scripts_are_run_by_what_they_name() {
     let words = |first: &str| {
