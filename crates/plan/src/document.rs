@@ -203,6 +203,29 @@ impl<'a> Item<'a> {
         }
     }
 
+    /// What JSON has too, but for nothing: strings, numbers, booleans, lists and tables of them.
+    pub fn value(&self) -> Result<Value, InputError> {
+        match self.value {
+            DeValue::Float(number) => {
+                let finite =
+                    number.as_str().replace('_', "").parse().ok().and_then(serde_json::Number::from_f64);
+                finite.map(Value::Number).ok_or_else(|| self.error(format!("`{}` must be finite", self.path)))
+            }
+            DeValue::Array(list) => {
+                let list: Result<Vec<Value>, _> =
+                    self.elements(list.iter()).map(|item| item.value()).collect();
+                list.map(Value::Array)
+            }
+            DeValue::Table(_) => {
+                let entries = self.table()?.items();
+                let entries = entries.iter().map(|item| Ok((item.name.to_owned(), item.value()?)));
+                entries.collect::<Result<serde_json::Map<_, _>, _>>().map(Value::Object)
+            }
+            DeValue::Datetime(_) => Err(self.wrong("a string, a number, a boolean, a list or a table")),
+            _ => self.scalar(),
+        }
+    }
+
     /// A string or a list of strings.
     pub fn strings(&self) -> Result<Vec<Field>, InputError> {
         let Some(array) = self.value.as_array() else {

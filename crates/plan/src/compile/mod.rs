@@ -16,7 +16,9 @@ use std::collections::{BTreeMap, HashMap};
 
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
-use pipedown_model::{HostName, HostPlan, Operator, Plan, PlaybookSource, StepList, StepLists, TimeSource};
+use pipedown_model::{
+    HostName, HostPlan, Limits, Operator, Plan, PlaybookSource, StepList, StepLists, TimeSource,
+};
 use serde_json::{Map, Value};
 
 use crate::diagnostic::{InputError, Source};
@@ -24,7 +26,6 @@ use crate::given::{self, Given};
 use crate::inventory::{Host, Inventory};
 use crate::playbook::{Playbook, WindowNeed};
 use crate::time::WindowTime;
-pub use rollout::max_down;
 use scene::Scene;
 use texts::Texts;
 
@@ -78,7 +79,7 @@ pub fn compile(inputs: &Inputs<'_>) -> Result<Plan, InputError> {
     let local_zone = inputs.time.and_then(WindowTime::zone).unwrap_or(inputs.zone);
     let whole = compiler.scene(local_zone, window, None);
     let local = steps::local(&whole)?;
-    let rollout::Whole { batches, max_failures, limits } = rollout::of(&whole, inputs, &mut compiler.texts)?;
+    let (batches, max_failures) = rollout::of(&whole)?;
     let none = TimeSource { given: String::new(), zone: inputs.zone.name().to_owned(), explicit: false };
     Ok(Plan {
         v: Plan::FORMAT,
@@ -95,7 +96,7 @@ pub fn compile(inputs: &Inputs<'_>) -> Result<Plan, InputError> {
         local,
         batches,
         max_failures,
-        limits,
+        limits: Limits::default(),
         texts: compiler.texts.into_map(),
         hosts,
     })
