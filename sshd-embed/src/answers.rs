@@ -1,10 +1,13 @@
 //! Commands that are answered without being run.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::Barrier;
+
 /// What a command would have printed, and how it would have ended.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct Answer {
     /// Its exit status.
@@ -15,6 +18,8 @@ pub struct Answer {
     pub stderr: Vec<u8>,
     /// How long it takes.
     pub after: Duration,
+    /// Whom it waits for before it ends.
+    pub(crate) together: Option<Arc<Barrier>>,
 }
 
 impl Answer {
@@ -37,10 +42,17 @@ impl Answer {
         self.after = time;
         self
     }
+
+    /// Ends when so many clients wait for it, all at once: so many connections are held then.
+    #[must_use]
+    pub fn together(mut self, clients: usize) -> Self {
+        self.together = Some(Arc::new(Barrier::new(clients)));
+        self
+    }
 }
 
-/// Answers by the text of the command, as it arrives. `true` succeeds and `false` fails; what is not known is not found
-/// (status 127). Nothing is ever run.
+/// Answers by the text of the command as it arrives, or by its last word between single quotes: many clients wrap what
+/// they run. `true` succeeds and `false` fails; what is not known is not found (status 127). Nothing is ever run.
 #[derive(Debug, Clone)]
 pub struct Answers {
     known: HashMap<Vec<u8>, Answer>,
@@ -64,11 +76,18 @@ impl Answers {
 
     /// The answer to a command.
     pub(crate) fn to(&self, command: &[u8]) -> Answer {
-        self.known.get(command).cloned().unwrap_or_else(|| Answer {
+        let known = self.known.get(command).or_else(|| self.known.get(last_quoted(command)?));
+        known.cloned().unwrap_or_else(|| Answer {
             stderr: b"sshd-embed: no answer to this command\n".to_vec(),
             ..Answer::status(127)
         })
     }
+}
+
+/// The text between the last two quotes of a command that ends with one.
+fn last_quoted(command: &[u8]) -> Option<&[u8]> {
+    let open = command.strip_suffix(b"'")?;
+    open.rsplit(|byte| *byte == b'\'').next()
 }
 
 #[cfg(test)]
@@ -80,6 +99,8 @@ mod tests {
         let answers = Answers::default().with("uptime", Answer::status(0).stdout("up\n"));
         assert_eq!(answers.to(b"uptime").stdout, b"up\n");
         assert_eq!(answers.to(b"false").status, 1);
+        assert_eq!(answers.to(b"exec sh -c 'shift; exec \"$@\"' x 'sh' '-c' 'uptime'").stdout, b"up\n");
+        assert_eq!(answers.to(b"echo 'x'y").status, 127);
         assert_eq!(answers.to(b"rm -rf /").status, 127);
     }
 }

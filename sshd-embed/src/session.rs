@@ -290,6 +290,9 @@ impl Session {
             }
             Script::Answer(answer) => {
                 tokio::time::sleep(answer.after).await;
+                if let Some(others) = &answer.together {
+                    others.wait().await;
+                }
                 // The same holds here.
                 let _ = self.answer(answer).await;
             }

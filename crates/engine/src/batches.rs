@@ -3,6 +3,7 @@
 //! Arithmetic only; the conductor gives the turns.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use pipedown_model::{
     BatchSize, Effect, ExitCode, FailureBudget, HostPhase, HostState, Outcome, Plan, StepRecord, StepSpec,
@@ -16,6 +17,9 @@ pub(crate) struct Rollout {
     /// How many hosts each batch has, in the plan's order.
     sizes: Vec<usize>,
     budget: Option<FailureBudget>,
+    unreachable: Option<FailureBudget>,
+    /// Whether unreachable hosts of the first batch are failures: a canary that cannot be reached proves nothing.
+    canary: bool,
     total: usize,
 }
 
@@ -43,6 +47,8 @@ pub(crate) struct Tally {
     ends: BTreeMap<Ending, usize>,
     /// Failures that count against the budget, of all batches.
     used: usize,
+    /// Hosts that could not be reached, of all batches.
+    unreachable: usize,
 }
 
 impl Rollout {
@@ -52,15 +58,19 @@ impl Rollout {
         let total = plan.hosts.len();
         let sizes = if options.batches.is_empty() { &plan.batches } else { &options.batches };
         let sshd = plan.hosts.iter().flat_map(|host| &host.steps);
-        let sshd = sshd.map(|step| &step.spec).any(|spec| matches!(spec, StepSpec::SshdConfig(_)));
-        let budget = options.max_failures.or(plan.max_failures).or(sshd.then_some(FailureBudget::Count(0)));
-        Self { sizes: BatchSize::cut(sizes, total), budget, total }
+        let is_sshd = sshd.map(|step| &step.spec).any(|spec| matches!(spec, StepSpec::SshdConfig(_)));
+        let budget =
+            options.max_failures.or(plan.max_failures).or(is_sshd.then_some(FailureBudget::Count(0)));
+        let unreachable = options.limits.max_unreachable.or(plan.limits.max_unreachable);
+        let sizes = BatchSize::cut(sizes, total);
+        let canary = is_sshd || (sizes.len() > 1 && unreachable.is_none());
+        Self { sizes, budget, unreachable, canary, total }
     }
 
     /// All hosts at once, whatever becomes of them: for looking only.
     pub(crate) fn at_once(plan: &Plan) -> Self {
         let total = plan.hosts.len();
-        Self { sizes: BatchSize::cut(&[], total), budget: None, total }
+        Self { sizes: BatchSize::cut(&[], total), budget: None, unreachable: None, canary: false, total }
     }
 
     /// How many batches there are.
@@ -68,16 +78,16 @@ impl Rollout {
         self.sizes.len()
     }
 
+    /// The hosts of a batch, counted from 0, by their place in the plan.
+    pub(crate) fn members(&self, batch: usize) -> Range<usize> {
+        let first = self.sizes.iter().take(batch).sum::<usize>();
+        first..first.saturating_add(self.sizes.get(batch).copied().unwrap_or_default())
+    }
+
     /// The hosts of each batch that still have to have their turn; `todo` in the plan's order.
     pub(crate) fn cut(&self, todo: &[usize]) -> Vec<Vec<usize>> {
-        let mut first = 0_usize;
-        let mut batches = Vec::with_capacity(self.sizes.len());
-        for size in &self.sizes {
-            let hosts = first..first.saturating_add(*size);
-            first = hosts.end;
-            batches.push(todo.iter().copied().filter(|index| hosts.contains(index)).collect());
-        }
-        batches
+        let batches = (0..self.sizes.len()).map(|batch| self.members(batch));
+        batches.map(|hosts| todo.iter().copied().filter(|index| hosts.contains(index)).collect()).collect()
     }
 }
 
@@ -105,14 +115,18 @@ impl Ending {
         })
     }
 
-    /// Whether it counts against the budget. Later an unreachable host is a matter of its own; a canary that cannot be
-    /// reached proves nothing.
-    fn counts(self, batch: usize) -> bool {
+    /// Whether it counts against the budget of failures; an unreachable host does as a canary only.
+    fn counts(self, canary: bool) -> bool {
         match self {
             Self::RolledBack | Self::Refused | Self::Failed => true,
-            Self::Unreachable => batch == 0,
+            Self::Unreachable => canary,
             Self::Confirmed | Self::Unchanged | Self::Armed | Self::Done => false,
         }
+    }
+
+    /// Whether the host's turn ended well.
+    pub(crate) fn is_well(self) -> bool {
+        matches!(self, Self::Confirmed | Self::Unchanged | Self::Armed | Self::Done)
     }
 
     fn word(self) -> &'static str {
@@ -129,6 +143,17 @@ impl Ending {
     }
 }
 
+/// Whether a host is known to be up and as it should be, or as it was, after its turn or before it: any other may be down.
+pub(crate) fn is_back(host: &HostState) -> bool {
+    match Ending::of(host) {
+        Some(ending) if ending.is_well() => true,
+        Some(Ending::RolledBack) => true,
+        // Refused before the first step, it was left as it was.
+        Some(Ending::Refused) | None => host.steps.is_empty(),
+        Some(_) => false,
+    }
+}
+
 fn is_unchanged(host: &HostState) -> bool {
     let unchanged =
         |record: &StepRecord| matches!(record, StepRecord::Finished { outcome: Outcome::Unchanged });
@@ -138,7 +163,13 @@ fn is_unchanged(host: &HostState) -> bool {
 impl Tally {
     /// Begins with nothing used.
     pub(crate) fn new(rollout: Rollout) -> Self {
-        Self { rollout, batch: 0, hosts: 0, ends: BTreeMap::new(), used: 0 }
+        Self { rollout, batch: 0, hosts: 0, ends: BTreeMap::new(), used: 0, unreachable: 0 }
+    }
+
+    /// Counts what an earlier process has used, and what is not tried again.
+    pub(crate) fn count_before(&mut self, ending: Ending) {
+        self.used = self.used.saturating_add(usize::from(ending.counts(false)));
+        self.unreachable = self.unreachable.saturating_add(usize::from(ending == Ending::Unreachable));
     }
 
     /// Opens a batch, counted from 0, of so many hosts.
@@ -152,28 +183,40 @@ impl Tally {
     pub(crate) fn count(&mut self, ending: Ending) -> bool {
         let entry = self.ends.entry(ending).or_default();
         *entry = entry.saturating_add(1);
-        self.used = self.used.saturating_add(usize::from(ending.counts(self.batch)));
+        let canary = self.batch == 0 && self.rollout.canary;
+        self.used = self.used.saturating_add(usize::from(ending.counts(canary)));
+        self.unreachable = self.unreachable.saturating_add(usize::from(ending == Ending::Unreachable));
         !self.is_over()
     }
 
-    /// Whether more hosts have failed than may.
+    /// Whether more hosts have failed, or were unreachable, than may.
     pub(crate) fn is_over(&self) -> bool {
-        self.rollout.budget.is_some_and(|budget| !budget.allows(self.used, self.rollout.total))
+        let over = |budget: Option<FailureBudget>, used| {
+            budget.is_some_and(|budget| !budget.allows(used, self.rollout.total))
+        };
+        over(self.rollout.budget, self.used) || over(self.rollout.unreachable, self.unreachable)
     }
 
     /// `budget 0 of 200 hosts, used 1`.
     pub(crate) fn budget(&self) -> String {
-        match self.rollout.budget {
-            None => "no failure budget".to_owned(),
-            Some(budget) => {
-                let given = match budget {
-                    FailureBudget::Percent(percent) => format!(" ({percent}%)"),
-                    FailureBudget::Count(_) => String::new(),
-                };
-                let (total, used) = (self.rollout.total, self.used);
-                format!("budget {}{given} of {}, used {used}", budget.hosts(total), hosts(total))
-            }
-        }
+        let of = |budget: FailureBudget, used: usize| {
+            let given = match budget {
+                FailureBudget::Percent(percent) => format!(" ({percent}%)"),
+                FailureBudget::Count(_) => String::new(),
+            };
+            let total = self.rollout.total;
+            format!("{}{given} of {}, used {used}", budget.hosts(total), hosts(total))
+        };
+        let failures = self.rollout.budget.map(|budget| format!("budget {}", of(budget, self.used)));
+        let unreachable = self
+            .rollout
+            .unreachable
+            .map(|budget| format!("for unreachable {}", of(budget, self.unreachable)));
+        [failures.unwrap_or_else(|| "no failure budget".to_owned())]
+            .into_iter()
+            .chain(unreachable)
+            .collect::<Vec<_>>()
+            .join(", ")
     }
 
     /// `batch 2 of 3: 20 hosts, 19 confirmed, 1 rolled back; budget 0 of 200 hosts, used 1; 179 hosts not begun`.
@@ -188,7 +231,8 @@ impl Tally {
         }
         let left = here.saturating_add(later);
         let (number, of) = (self.batch.saturating_add(1), self.rollout.batches());
-        format!("batch {number} of {of}: {}; {}; {} not begun", parts.join(", "), self.budget(), hosts(left))
+        let batch = if of > 1 { format!("batch {number} of {of}: ") } else { String::new() };
+        format!("{batch}{}; {}; {} not begun", parts.join(", "), self.budget(), hosts(left))
     }
 }
 
@@ -208,6 +252,8 @@ mod tests {
         Rollout {
             sizes: BatchSize::cut(&sizes, total),
             budget: budget.map(|text| text.parse().unwrap()),
+            unreachable: None,
+            canary: true,
             total,
         }
     }
@@ -252,6 +298,22 @@ mod tests {
     }
 
     #[test]
+    fn unreachable_hosts_have_a_budget_of_their_own() {
+        let mut rollout = rollout("", Some("0"), 200);
+        (rollout.unreachable, rollout.canary) = (Some(FailureBudget::Percent(1)), false);
+        let mut tally = Tally::new(rollout);
+        tally.count_before(Ending::Unreachable);
+        tally.open(0, 199);
+        assert!(tally.count(Ending::Unreachable) && tally.count(Ending::Done));
+        assert!(!tally.count(Ending::Unreachable));
+        assert_eq!(
+            tally.arithmetic(0),
+            "199 hosts, 1 done, 2 unreachable, 196 not begun; budget 0 of 200 hosts, used 0, for unreachable 2 (1%) of 200 \
+             hosts, used 3; 196 hosts not begun"
+        );
+    }
+
+    #[test]
     fn without_a_budget_nothing_stops() {
         let mut tally = Tally::new(rollout("", None, 3));
         tally.open(0, 3);
@@ -286,7 +348,8 @@ mod tests {
         fn every_host_that_is_left_has_its_turn_once_and_in_order(
             sizes in sizes(), total in 0_usize..300, skip in 1_usize..7,
         ) {
-            let rollout = Rollout { sizes: BatchSize::cut(&sizes, total), budget: None, total };
+            let sizes = BatchSize::cut(&sizes, total);
+            let rollout = Rollout { sizes, budget: None, unreachable: None, canary: false, total };
             let todo: Vec<usize> = (0..total).filter(|index| index % skip == 0).collect();
             let batches = rollout.cut(&todo);
             prop_assert_eq!(batches.len(), rollout.batches());
@@ -298,7 +361,8 @@ mod tests {
             allowed in 0_u32..6, ends in prop::collection::vec((0_usize..3, ending()), 0..40),
         ) {
             let budget = Some(FailureBudget::Count(allowed));
-            let mut tally = Tally::new(Rollout { sizes: vec![14, 13, 13], budget, total: 40 });
+            let sizes = vec![14, 13, 13];
+            let mut tally = Tally::new(Rollout { sizes, budget, unreachable: None, canary: true, total: 40 });
             let mut failed = 0;
             for (batch, ending) in ends {
                 tally.open(batch, 13);

@@ -12,12 +12,12 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::batches::{Ending, Rollout, Tally};
 use crate::context::{Context, Kept, Parts};
 use crate::control::{Asked, Request};
 use crate::dispatcher::{Clock, Dispatcher, Ended};
-use crate::each::{each, each_while};
+use crate::each::each;
 use crate::local::Locals;
+use crate::rollout::Turns;
 use crate::undo::Order;
 use crate::{EngineError, Journal, Opened, Opener, Options, OutputSink, adhoc, apply, follow};
 
@@ -93,28 +93,6 @@ pub(crate) enum Turn {
     NotWell,
     /// The operator interrupted before its turn, or between two of its steps.
     NotBegun,
-}
-
-/// How the turns of all batches ended.
-struct Turns {
-    not_well: usize,
-    /// Not begun, or interrupted between two steps.
-    not_done: usize,
-    /// The arithmetic, once more hosts have failed than may.
-    over_budget: Option<String>,
-}
-
-impl Turns {
-    fn count(&mut self, turn: &Turn) {
-        match turn {
-            Turn::Armed(_) | Turn::Done => self.not_done = self.not_done.saturating_sub(1),
-            Turn::NotWell => {
-                self.not_done = self.not_done.saturating_sub(1);
-                self.not_well = self.not_well.saturating_add(1);
-            }
-            Turn::NotBegun => {}
-        }
-    }
 }
 
 /// Does the work; the report follows from the events.
@@ -269,7 +247,7 @@ impl Conductor {
         self.context.proposer.tell(EventKind::RunTaken { epoch, by: self.context.by.clone(), mode }).await;
     }
 
-    fn prior(&self, host: &HostPlan) -> Option<&HostState> {
+    pub(crate) fn prior(&self, host: &HostPlan) -> Option<&HostState> {
         self.prior.as_ref()?.hosts.get(&host.host)
     }
 
@@ -310,8 +288,8 @@ impl Conductor {
                 format!("interrupted: {not_done} of {} hosts were not begun or not finished", todo.len());
             return self.gate(Gate::Operator, reason).await;
         }
-        if let Some(arithmetic) = turns.over_budget {
-            self.gate(Gate::FailureBudget, arithmetic).await;
+        if let Some((gate, reason)) = turns.closed {
+            self.gate(gate, reason).await;
             if !context.options.require_all {
                 return;
             }
@@ -366,118 +344,6 @@ impl Conductor {
         };
         self.gate(gate, reason).await;
         false
-    }
-
-    /// Opens one batch after the other, and gives every host of it its turn. Ends early once the budget is used up, or the
-    /// operator has said so.
-    async fn each_batch(
-        &mut self,
-        todo: &[usize],
-        mode: Mode,
-        asked: &mut mpsc::UnboundedReceiver<Asked>,
-    ) -> Turns {
-        let context = Arc::clone(&self.context);
-        let rollout = match mode {
-            Mode::Apply => Rollout::new(&context.plan, &context.options),
-            Mode::DryRun => Rollout::at_once(&context.plan),
-        };
-        let batches = rollout.cut(todo);
-        let mut tally = Tally::new(rollout);
-        let mut turns = Turns { not_well: 0, not_done: todo.len(), over_budget: None };
-        let mut left = todo.len();
-        for (number, batch) in batches.iter().enumerate() {
-            let batch = self.not_called_off(batch).await;
-            left = left.saturating_sub(batch.len());
-            if batch.is_empty() {
-                // What an earlier process has finished.
-                continue;
-            }
-            tally.open(number, batch.len());
-            if batches.len() > 1 {
-                self.batch_opened(number, batches.len(), &batch, tally.budget()).await;
-            }
-            let (ends, asks) = self.each_turn(&batch, mode, &mut tally, asked).await;
-            for (index, turn) in ends {
-                turns.count(&turn);
-                if let Turn::Armed(Some(opened)) = turn {
-                    self.kept.insert(index, Kept::Open(opened));
-                }
-            }
-            for ask in asks {
-                self.cancel_asked(ask).await;
-            }
-            if tally.is_over() {
-                turns.over_budget = Some(tally.arithmetic(left));
-            }
-            if turns.over_budget.is_some() || context.enough.is_cancelled() {
-                break;
-            }
-        }
-        turns
-    }
-
-    async fn batch_opened(&self, place: usize, of: usize, hosts: &[usize], budget: String) {
-        let number = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
-        let hosts = hosts.iter().filter_map(|index| self.context.plan.hosts.get(*index));
-        let hosts = hosts.map(|plan| plan.host.clone()).collect();
-        let (batch, of) = (number(place.saturating_add(1)), number(of));
-        self.context.proposer.tell(EventKind::BatchOpened { batch, of, hosts, budget }).await;
-    }
-
-    /// Hosts that nobody has called off meanwhile.
-    async fn not_called_off(&self, hosts: &[usize]) -> Vec<usize> {
-        let state = self.context.proposer.state().await;
-        let called_off = |index: &usize| {
-            let host = self.context.plan.hosts.get(*index)?;
-            Some(state.as_ref()?.hosts.get(&host.host)?.cancel_requested)
-        };
-        hosts.iter().copied().filter(|index| called_off(index) != Some(true)).collect()
-    }
-
-    /// Gives every host its turn. Requests to call hosts off are handed back; one for all hosts ends the turns, as an
-    /// interrupt does.
-    async fn each_turn(
-        &self,
-        hosts: &[usize],
-        mode: Mode,
-        tally: &mut Tally,
-        asked: &mut mpsc::UnboundedReceiver<Asked>,
-    ) -> (BTreeMap<usize, Turn>, Vec<Asked>) {
-        let context = &self.context;
-        let make = |index| {
-            let prior = context.plan.hosts.get(index).and_then(|h| self.prior(h)).cloned();
-            let context = Arc::clone(context);
-            async move {
-                let end = apply::turn(Arc::clone(&context), index, prior, mode).await;
-                let host = context.plan.hosts.get(index).map(|plan| &plan.host);
-                let state = match host {
-                    Some(host) => context.proposer.host(host).await,
-                    None => None,
-                };
-                (end, state.as_ref().and_then(Ending::of))
-            }
-        };
-        let turns = each_while(context, hosts, &context.enough, make, |ended| match ended {
-            None => tally.count(Ending::Failed),
-            Some((_, Some(ending))) => tally.count(*ending),
-            Some((_, None)) => true,
-        });
-        tokio::pin!(turns);
-        let mut asks = Vec::new();
-        loop {
-            tokio::select! {
-                ends = &mut turns => {
-                    return (ends.into_iter().map(|(index, (end, _))| (index, end)).collect(), asks);
-                }
-                Some(ask) = asked.recv() => {
-                    let Request::Cancel { hosts, .. } = &ask.request;
-                    if hosts.is_empty() {
-                        context.enough.cancel();
-                    }
-                    asks.push(ask);
-                }
-            }
-        }
     }
 
     /// Watches armed hosts until each has gone (and come back), or the operator has seen enough.

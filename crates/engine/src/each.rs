@@ -6,11 +6,20 @@ use std::sync::Arc;
 
 use futures::FutureExt;
 use pipedown_model::{Effect, EventKind, Failure, FailureClass};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::context::Context;
+use crate::slots::{Line, Slots};
+
+/// What follows from how a host ended.
+pub(crate) struct Judged {
+    /// Whether further hosts may be begun.
+    pub(crate) go_on: bool,
+    /// Whether the host is known to be up, and gives its slots back.
+    pub(crate) back: bool,
+}
 
 /// Runs one future per host, at most `--parallel` at once; begins no more once `stop` is cancelled. Hosts that were not
 /// begun are missing from what is returned.
@@ -24,16 +33,19 @@ where
     T: Send + 'static,
     F: Future<Output = T> + Send + 'static,
 {
-    each_while(context, hosts, stop, make, |_| true).await
+    let judge = |_, _: Option<&T>| Judged { go_on: true, back: true };
+    each_while(context, hosts, &mut Slots::default(), stop, make, judge).await
 }
 
-/// As [`each`], and begins no more once `go_on` has said no to how a host ended; none stands for a defect of ours.
+/// As [`each`], never more of a set than it has slots, and begins no more once `judge` has said no to how a host ended; none
+/// stands for a defect of ours. Hosts of a set whose slots are all kept are not begun.
 pub(crate) async fn each_while<T, F>(
     context: &Arc<Context>,
     hosts: &[usize],
+    slots: &mut Slots,
     stop: &CancellationToken,
     mut make: impl FnMut(usize) -> F,
-    mut go_on: impl FnMut(Option<&T>) -> bool,
+    mut judge: impl FnMut(usize, Option<&T>) -> Judged,
 ) -> BTreeMap<usize, T>
 where
     T: Send + 'static,
@@ -41,34 +53,40 @@ where
 {
     let stop = stop.child_token();
     let places = Arc::new(Semaphore::new(context.options.parallel.into()));
-    let mut working = JoinSet::new();
+    let mut working: JoinSet<(OwnedSemaphorePermit, usize, Option<T>)> = JoinSet::new();
     let mut ends = BTreeMap::new();
-    let mut next = hosts.iter().copied().peekable();
+    let mut line = Line::new(hosts, slots);
     loop {
         tokio::select! {
             biased;
             Some(ended) = working.join_next() => {
-                let (_place, ended) = ended.map_or((None, None), |(place, end)| (Some(place), end));
-                if !go_on(ended.as_ref().map(|(_, end)| end)) {
+                // Tasks catch their panics, and nobody aborts them.
+                let Ok((_place, index, end)) = ended else { continue };
+                let judged = judge(index, end.as_ref());
+                if !judged.go_on {
                     stop.cancel();
                 }
-                ends.extend(ended);
+                if judged.back {
+                    slots.back(index);
+                }
+                ends.extend(end.map(|end| (index, end)));
             }
-            Ok(place) = Arc::clone(&places).acquire_owned(), if next.peek().is_some() && !stop.is_cancelled() => {
+            Ok(place) = Arc::clone(&places).acquire_owned(), if line.is_ready(slots) && !stop.is_cancelled() => {
                 // It may have been said while the place was waited for.
-                let Some(index) = next.next_if(|_| !stop.is_cancelled()) else { continue };
+                let next = if stop.is_cancelled() { None } else { line.next(slots) };
+                let Some(index) = next else { continue };
                 let host = AssertUnwindSafe(make(index)).catch_unwind();
                 let tracked = Arc::clone(context);
                 working.spawn(context.tasks.track_future(async move {
                     let end = match host.await {
-                        Ok(end) => Some((index, end)),
+                        Ok(end) => Some(end),
                         Err(_) => {
                             panicked(&tracked, index).await;
                             None
                         }
                     };
                     // Nobody takes its place before its end was judged.
-                    (place, end)
+                    (place, index, end)
                 }));
             }
             else => return ends,

@@ -276,9 +276,23 @@ pub struct BatchArgs {
     /// Never more hosts of a set in their turn, or not proven back, than this: @db=1, web[01-20]=10%; repeatable
     #[arg(long, value_name = "SET=N|N%", value_parser = slots, allow_hyphen_values = true)]
     pub max_down: Vec<(String, FailureBudget)>,
+    /// Only hosts that did not end well in a recorded run: failed, refused or unreachable; `last` is the newest
+    #[arg(long, value_name = "RUN")]
+    pub only_failed: Option<String>,
 }
 
 impl BatchArgs {
+    /// The hosts: those that were asked for, or of them those that did not end well before.
+    pub fn targets(&self, targets: &TargetArgs) -> TargetArgs {
+        let Some(run) = &self.only_failed else { return targets.clone() };
+        let failed = format!("@failed:{run},@unreachable:{run}");
+        let limit = match &targets.limit {
+            Some(set) => format!("({failed})&({set})"),
+            None => failed,
+        };
+        TargetArgs { limit: Some(limit), all: false }
+    }
+
     /// How many failures are accepted, in place of the playbook's.
     pub fn failures(&self) -> Option<FailureBudget> {
         if self.fail_fast { Some(FailureBudget::Count(0)) } else { self.max_failures }

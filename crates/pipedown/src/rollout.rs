@@ -1,9 +1,7 @@
 //! From the options about rollouts to what the engine is given: sets become hosts.
 
-use std::collections::BTreeSet;
-
 use pipedown_model::{FailureBudget, HostName, Limits, MaxDown, Plan};
-use pipedown_plan::{HostSet, Inventory};
+use pipedown_plan::max_down;
 
 use crate::cli::BatchArgs;
 use crate::stop::Stop;
@@ -23,17 +21,10 @@ pub fn limits(around: &Surroundings, args: &BatchArgs, plan: &Plan) -> Result<Li
             .hint("rolling-reboot reboots hosts in their turn"));
     }
     let inventory = around.inventory()?;
-    let max_down = args
-        .max_down
-        .iter()
-        .map(|(set, most)| slots(&inventory, plan, set, *most))
-        .collect::<Result<_, _>>()?;
+    let hosts: Vec<HostName> = plan.hosts.iter().map(|host| host.host.clone()).collect();
+    let slots = |(set, most): &(String, FailureBudget)| -> Result<MaxDown, Stop> {
+        Ok(max_down(&inventory, &hosts, set, &around.host_set(set)?, *most)?)
+    };
+    let max_down = args.max_down.iter().map(slots).collect::<Result<_, _>>()?;
     Ok(Limits { max_unreachable, max_down, health: None })
-}
-
-fn slots(inventory: &Inventory, plan: &Plan, set: &str, most: FailureBudget) -> Result<MaxDown, Stop> {
-    let named: BTreeSet<HostName> = inventory.select(&HostSet::parse(set)?)?.into_iter().collect();
-    let most = u32::try_from(most.hosts(named.len())).unwrap_or(u32::MAX).max(1);
-    let hosts = plan.hosts.iter().map(|host| &host.host).filter(|host| named.contains(*host));
-    Ok(MaxDown { set: set.to_owned(), most, hosts: hosts.cloned().collect() })
 }

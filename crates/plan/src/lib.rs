@@ -26,7 +26,7 @@ mod template;
 mod time;
 mod timeline;
 
-pub use compile::{Inputs, compile};
+pub use compile::{Inputs, compile, max_down};
 pub use diagnostic::{InputError, Source};
 pub use error::PlanError;
 pub use given::Given;

@@ -101,6 +101,10 @@ fn check(plan: &Plan) -> Result<(), (String, String)> {
             }
         }
     }
+    let script = plan.limits.health.as_ref().and_then(|health| health.run);
+    if let Some(missing) = script.filter(|id| !plan.texts.contains_key(id)) {
+        return Err((missing.hex(), "the script of the health check is missing".to_owned()));
+    }
     for step in &plan.local {
         StepId::new(step.id.as_str()).map_err(|error| (step.id.to_string(), format!("cannot {error}")))?;
     }

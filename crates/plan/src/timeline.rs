@@ -79,6 +79,7 @@ fn batches(out: &mut String, plan: &Plan) -> fmt::Result {
         }
         writeln!(out, "{}", said.join(", "))?;
     }
+    slots_and_checks(out, plan)?;
     match plan.max_failures.map(|budget| (budget, budget.hosts(hosts))) {
         None => Ok(()),
         Some((_, 0)) => writeln!(out, "ends at the first host that fails"),
@@ -89,6 +90,30 @@ fn batches(out: &mut String, plan: &Plan) -> fmt::Result {
             writeln!(out, "ends when more than {budget} of the hosts failed, which is {most} of {hosts}")
         }
     }
+}
+
+fn slots_and_checks(out: &mut String, plan: &Plan) -> fmt::Result {
+    for limit in &plan.limits.max_down {
+        let most = counted(usize::try_from(limit.most).unwrap_or(usize::MAX));
+        writeln!(out, "never more than {most} of {} away at once", limit.set)?;
+    }
+    if let Some(budget) = plan.limits.max_unreachable {
+        let most = counted(budget.hosts(plan.hosts.len()));
+        writeln!(out, "ends when more than {most} cannot be reached")?;
+    }
+    let Some(health) = &plan.limits.health else { return Ok(()) };
+    let tries = health.retries.saturating_add(1);
+    let every = approximate(u64::from(health.interval_s));
+    writeln!(out, "after each batch, up to {tries} times, {every} apart, else the run ends:")?;
+    if !health.local.is_empty() {
+        let argv: Vec<String> = health.local.iter().map(|word| quoted(word)).collect();
+        writeln!(out, "  on this machine: {}", argv.join(" "))?;
+    }
+    if let Some(script) = &health.run {
+        writeln!(out, "  on each host of it:")?;
+        indented(out, plan.text(script))?;
+    }
+    Ok(())
 }
 
 fn counted(hosts: usize) -> String {

@@ -41,6 +41,6 @@ pub use preflight::{GateOptions, SecondWay, preflight};
 pub use privilege::command;
 pub use reap::reap;
 pub use reboot::{RebootOrder, reboot};
-pub use run::{Guard, RunReport, run_step};
+pub use run::{Guard, RunReport, check, run_step};
 pub use secret::Secret;
 pub use shell::{Call, HostShell, Reply, ShellOptions, run_instead};

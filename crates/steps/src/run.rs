@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use pipedown_model::{Plan, RunStep, StepId};
 
-use crate::{Call, Changer, StepError, fragment};
+use crate::{Call, Changer, Looker, Reply, StepError, fragment};
 
 const CALL: &str = "run";
 
@@ -58,7 +58,21 @@ pub async fn run_step(
         deadline: Duration::from_secs(run.timeout_s.into()),
         ledger: Some(step.to_string()),
     };
-    let reply = changer.call(call).await?;
+    read(changer.call(call).await?)
+}
+
+/// Runs a script that looks and changes nothing: the host keeps no record of it. A status other than 0 is no error.
+///
+/// # Errors
+/// What a call can fail with.
+pub async fn check(looker: &mut Looker<'_>, script: &str, limit: Duration) -> Result<RunReport, StepError> {
+    let args = vec!["-".to_owned(), String::new(), script.to_owned()];
+    let call =
+        Call { name: CALL, source: fragment::run(), args, input: Vec::new(), deadline: limit, ledger: None };
+    read(looker.call(call).await?)
+}
+
+fn read(reply: Reply) -> Result<RunReport, StepError> {
     let line_end = reply.stdout.iter().position(|byte| *byte == b'\n').unwrap_or(reply.stdout.len());
     let (first, rest) = reply.stdout.split_at(line_end);
     let guard = match first {

@@ -62,7 +62,8 @@ Ctrl-C once: no new host is begun, those at work finish their step. Twice: stop
 now, and say what is not known. `pipedown resume` goes on afterwards.";
 
 pub async fn run(around: &Surroundings, args: RunArgs) -> Result<ExitCode, Stop> {
-    let plan = compiling::plan(around, &args.what, &args.targets, &args.time)?;
+    let targets = args.rollout.batches.targets(&args.targets);
+    let plan = compiling::plan(around, &args.what, &targets, &args.time)?;
     let limits = rollout::limits(around, &args.rollout.batches, &plan)?;
     let options = options(&args, &plan, limits);
     let opener = SshOpener::new(around, &args.reach)?;

@@ -16,9 +16,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
-use pipedown_model::{
-    HostName, HostPlan, Limits, Operator, Plan, PlaybookSource, StepList, StepLists, TimeSource,
-};
+use pipedown_model::{HostName, HostPlan, Operator, Plan, PlaybookSource, StepList, StepLists, TimeSource};
 use serde_json::{Map, Value};
 
 use crate::diagnostic::{InputError, Source};
@@ -26,6 +24,7 @@ use crate::given::{self, Given};
 use crate::inventory::{Host, Inventory};
 use crate::playbook::{Playbook, WindowNeed};
 use crate::time::WindowTime;
+pub use rollout::max_down;
 use scene::Scene;
 use texts::Texts;
 
@@ -79,7 +78,7 @@ pub fn compile(inputs: &Inputs<'_>) -> Result<Plan, InputError> {
     let local_zone = inputs.time.and_then(WindowTime::zone).unwrap_or(inputs.zone);
     let whole = compiler.scene(local_zone, window, None);
     let local = steps::local(&whole)?;
-    let (batches, max_failures) = rollout::of(&whole)?;
+    let rollout::Whole { batches, max_failures, limits } = rollout::of(&whole, inputs, &mut compiler.texts)?;
     let none = TimeSource { given: String::new(), zone: inputs.zone.name().to_owned(), explicit: false };
     Ok(Plan {
         v: Plan::FORMAT,
@@ -96,7 +95,7 @@ pub fn compile(inputs: &Inputs<'_>) -> Result<Plan, InputError> {
         local,
         batches,
         max_failures,
-        limits: Limits::default(),
+        limits,
         texts: compiler.texts.into_map(),
         hosts,
     })

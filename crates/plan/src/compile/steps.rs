@@ -2,7 +2,8 @@
 
 use chrono::{DateTime, Utc};
 use pipedown_model::{
-    AtDeadline, HostStep, LocalStep, LocalWhen, OnFailure, Presence, RunStep, ShutdownHow, StepSpec, TextId,
+    AtDeadline, HostStep, LocalStep, LocalWhen, OnFailure, Presence, RebootStep, RunStep, ShutdownHow,
+    StepSpec, TextId,
 };
 
 use super::broadcast;
@@ -14,8 +15,11 @@ use crate::diagnostic::InputError;
 use crate::document::Field;
 use crate::playbook::{Run, Shutdown, State, Step, StepKind};
 
+/// Seconds during which a host must be up after its reboot, and until it must be back, unless the playbook says otherwise.
+const STABLE_S: u32 = 10;
+const BACK_S: u32 = 600;
 /// Seconds until a command is killed, unless the playbook says otherwise.
-const TIMEOUT_S: u32 = 60;
+pub(super) const TIMEOUT_S: u32 = 60;
 
 const PRESENCE: [(&str, Presence); 2] = [("present", Presence::Present), ("absent", Presence::Absent)];
 const AT_DEADLINE: [(&str, AtDeadline); 2] =
@@ -48,6 +52,9 @@ pub(super) fn host(scene: &Scene<'_>, texts: &mut Texts) -> Result<Vec<HostStep>
             StepKind::Shutdown(down) => shutdown(scene, texts, step, down)?,
             StepKind::Run(command) => Some(StepSpec::Run(run(scene, texts, command)?)),
             StepKind::SshdConfig(wanted) => Some(StepSpec::SshdConfig(sshd::step(scene, step, wanted)?)),
+            StepKind::Reboot { stable_for, timeout } => {
+                Some(StepSpec::Reboot(reboot(scene, stable_for.as_ref(), timeout.as_ref())?))
+            }
             StepKind::Local { .. } => None,
         };
         steps.extend(spec.map(|spec| HostStep { id: step.id.clone(), spec }));
@@ -164,12 +171,27 @@ fn run(scene: &Scene<'_>, texts: &mut Texts, run: &Run) -> Result<RunStep, Input
     })
 }
 
+fn reboot(
+    scene: &Scene<'_>,
+    stable_for: Option<&Field>,
+    timeout: Option<&Field>,
+) -> Result<RebootStep, InputError> {
+    Ok(RebootStep {
+        stable_for_s: stable_for.map_or(Ok(STABLE_S), |field| seconds(scene, field))?,
+        timeout_s: timeout.map_or(Ok(BACK_S), |field| seconds(scene, field))?,
+    })
+}
+
 fn failure(scene: &Scene<'_>, field: Option<&Field>) -> Result<OnFailure, InputError> {
     field.map_or(Ok(OnFailure::default()), |field| scene.choice(field, &ON_FAILURE))
 }
 
 fn limit(scene: &Scene<'_>, field: Option<&Field>) -> Result<u32, InputError> {
-    let Some(field) = field else { return Ok(TIMEOUT_S) };
+    field.map_or(Ok(TIMEOUT_S), |field| seconds(scene, field))
+}
+
+/// A span of time of a second at least.
+pub(super) fn seconds(scene: &Scene<'_>, field: &Field) -> Result<u32, InputError> {
     let seconds = scene.seconds(field)?;
     u32::try_from(seconds)
         .ok()

@@ -8,9 +8,10 @@ use crate::inventory::Notice;
 use crate::{PlanError, files};
 
 /// The shipped playbooks; users read them as examples.
-const BUILT_IN: [(&str, &str); 9] = [
+const BUILT_IN: [(&str, &str); 10] = [
     ("graceful-shutdown", include_str!("../../../../playbooks/graceful-shutdown.toml")),
     ("graceful-reboot", include_str!("../../../../playbooks/graceful-reboot.toml")),
+    ("rolling-reboot", include_str!("../../../../playbooks/rolling-reboot.toml")),
     ("nologin-on", include_str!("../../../../playbooks/nologin-on.toml")),
     ("nologin-off", include_str!("../../../../playbooks/nologin-off.toml")),
     ("announce", include_str!("../../../../playbooks/announce.toml")),

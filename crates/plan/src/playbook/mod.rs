@@ -2,6 +2,7 @@
 
 mod catalog;
 mod read;
+mod rollout;
 mod sshd;
 mod step;
 
@@ -13,6 +14,7 @@ use serde_json::Value;
 use crate::diagnostic::Source;
 use crate::template::Templates;
 pub use catalog::{Catalog, Found};
+pub(crate) use rollout::{Health, Rollout};
 pub(crate) use sshd::{Assignment, SshdConfig, Values};
 pub(crate) use step::{Run, Schedule, Shutdown, State, Step, StepKind};
 
@@ -76,6 +78,7 @@ pub struct Playbook {
     pub(crate) window_span: Range<usize>,
     vars: Vec<Variable>,
     pub(crate) steps: Vec<Step>,
+    pub(crate) rollout: Rollout,
     pub(crate) templates: Templates,
 }
 

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use super::step::{StepKind, read_steps};
-use super::{Origin, Playbook, Variable, WindowNeed};
+use super::rollout::Rollout;
+use super::step::{Step, StepKind, read_steps};
+use super::{Origin, Playbook, Variable, WindowNeed, rollout};
 use crate::diagnostic::{InputError, Source};
 use crate::document::{self, Item, Table};
 use crate::template::{Scope, Templates, is_reserved};
@@ -16,7 +17,9 @@ impl Playbook {
     pub fn parse(source: Source, origin: Origin) -> Result<Self, InputError> {
         let document = document::parse(&source)?;
         let root = Table::root(&source, &document);
-        root.deny_unknown(&["name", "description", "window", "vars", "steps"], "the playbook")?;
+        let known = ["name", "description", "window", "vars", "steps"];
+        let known: Vec<&str> = known.into_iter().chain(rollout::KEYS).collect();
+        root.deny_unknown(&known, "the playbook")?;
         let name = name(&root)?;
         let description = root.get("description").map(|item| item.string()).transpose()?;
         let window_item =
@@ -25,6 +28,7 @@ impl Playbook {
         let window_span = window_item.span.clone();
         let vars = root.get("vars").map_or(Ok(Vec::new()), |item| vars(&item))?;
         let steps = read_steps(&root.need("steps")?)?;
+        let rollout = rollout::read(&root)?;
         let names: BTreeSet<String> = vars.iter().map(|var| var.name.clone()).collect();
         let mut templates = Templates::new();
         for step in &steps {
@@ -33,6 +37,12 @@ impl Playbook {
             step.kind.templates().into_iter().try_for_each(|field| templates.add(&source, field, scope))?;
             let whole = Scope { host: false, ..scope };
             step.kind.rollout().into_iter().try_for_each(|field| templates.add(&source, field, whole))?;
+            check_rollout(&source, step, &rollout)?;
+            if matches!(step.kind, StepKind::Reboot { .. }) && window != WindowNeed::None {
+                return Err(source
+                    .error(step.span.clone(), "a reboot is done in the host's turn, not at the time of a window")
+                    .suggest("write window = \"none\" at the top of the playbook, or use a shutdown with how = \"reboot\""));
+            }
             if matches!(step.kind, StepKind::SshdConfig(_)) && window != WindowNeed::None {
                 return Err(source
                     .error(
@@ -47,7 +57,9 @@ impl Playbook {
                     .suggest("write window = \"required\" at the top of the playbook"));
             }
         }
-        for kind in ["drain", "shutdown", "sshd_config"] {
+        let whole = Scope { vars: &names, window: window != WindowNeed::None, host: false };
+        rollout.templates().into_iter().try_for_each(|field| templates.add(&source, field, whole))?;
+        for kind in ["drain", "shutdown", "sshd_config", "reboot"] {
             if let Some(second) = steps.iter().filter(|step| step.kind.word() == kind).nth(1) {
                 return Err(source.error(second.span.clone(), format!("a playbook has one {kind} at most")));
             }
@@ -60,9 +72,24 @@ impl Playbook {
             window_span,
             vars,
             steps,
+            rollout,
             templates,
             source: source.clone(),
         })
+    }
+}
+
+/// Whether a step says again what the playbook says already.
+fn check_rollout(source: &Source, step: &Step, rollout: &Rollout) -> Result<(), InputError> {
+    let StepKind::SshdConfig(sshd) = &step.kind else { return Ok(()) };
+    let batch = rollout.batch.as_ref().and(sshd.batch.as_ref()).and_then(|fields| fields.first());
+    let failures = rollout.max_failures.as_ref().and(sshd.max_failures.as_ref());
+    match batch.or(failures) {
+        None => Ok(()),
+        Some(field) => {
+            let message = format!("`{}` is given at the top of the playbook already", field.key);
+            Err(source.error(field.span.clone(), message))
+        }
     }
 }
 

@@ -27,6 +27,7 @@ pub(crate) enum StepKind {
     Shutdown(Shutdown),
     Run(Run),
     SshdConfig(Box<SshdConfig>),
+    Reboot { stable_for: Option<Field>, timeout: Option<Field> },
     Local { argv: Vec<Field>, when: Field, on_failure: Option<Field>, timeout: Option<Field> },
 }
 
@@ -67,7 +68,8 @@ pub(crate) struct Run {
     pub at: Option<Field>,
 }
 
-const KINDS: [&str; 8] = ["broadcast", "motd", "nologin", "drain", "shutdown", "run", "sshd_config", "local"];
+const KINDS: [&str; 9] =
+    ["reboot", "broadcast", "motd", "nologin", "drain", "shutdown", "run", "sshd_config", "local"];
 
 /// Told to users when the window is called off, unless the playbook says something else.
 const CANCELLED: &str = "\
@@ -90,6 +92,7 @@ impl StepKind {
             Self::Shutdown(_) => "shutdown",
             Self::Run(_) => "run",
             Self::SshdConfig(_) => "sshd_config",
+            Self::Reboot { .. } => "reboot",
             Self::Local { .. } => "local",
         }
     }
@@ -133,6 +136,7 @@ impl StepKind {
                 ]);
             }
             Self::SshdConfig(sshd) => all.extend(sshd.templates().into_iter().map(Some)),
+            Self::Reboot { stable_for, timeout } => all.extend([stable_for.as_ref(), timeout.as_ref()]),
             Self::Local { argv, when, on_failure, timeout } => {
                 all.extend(argv.iter().map(Some));
                 all.extend([Some(when), on_failure.as_ref(), timeout.as_ref()]);
@@ -242,6 +246,13 @@ fn read_kind(table: &Table<'_>) -> Result<StepKind, InputError> {
         "sshd_config" => {
             known(&sshd::KEYS)?;
             Ok(StepKind::SshdConfig(Box::new(sshd::read(table)?)))
+        }
+        "reboot" => {
+            known(&["stable_for", "timeout"])?;
+            Ok(StepKind::Reboot {
+                stable_for: string(table, "stable_for")?,
+                timeout: string(table, "timeout")?,
+            })
         }
         "local" => {
             known(&["argv", "when", "on_failure", "timeout"])?;
