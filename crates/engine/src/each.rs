@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use futures::FutureExt;
 use pipedown_model::{Effect, EventKind, Failure, FailureClass};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::context::Context;
@@ -19,6 +21,62 @@ pub(crate) struct Judged {
     pub(crate) go_on: bool,
     /// Whether the host is known to be up, and gives its slots back.
     pub(crate) back: bool,
+}
+
+/// How long a host that says nothing keeps others from their turn.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+tokio::task_local! {
+    static PLACE: Arc<Place>;
+}
+
+/// A host's place among those that are at work at once.
+struct Place {
+    places: Arc<Semaphore>,
+    held: Mutex<Option<OwnedSemaphorePermit>>,
+    /// Who waits without a place.
+    aside: Arc<Semaphore>,
+}
+
+impl Place {
+    fn swap(&self, place: Option<OwnedSemaphorePermit>) -> Option<OwnedSemaphorePermit> {
+        std::mem::replace(&mut *self.held.lock().unwrap_or_else(PoisonError::into_inner), place)
+    }
+}
+
+/// Waits for a host that may never answer. Once that has taken a moment, another host has its place meanwhile, as far as
+/// there is room aside; it is waited for until there is one again. Nothing may run on the host yet.
+pub(crate) async fn aside<T>(waiting: impl Future<Output = T>) -> T {
+    tokio::pin!(waiting);
+    if let Ok(done) = timeout(PATIENCE, &mut waiting).await {
+        return done;
+    }
+    // Whoever has no place has none to give.
+    let Ok(place) = PLACE.try_with(Arc::clone) else { return waiting.await };
+    let room = tokio::select! {
+        done = &mut waiting => return done,
+        room = Arc::clone(&place.aside).acquire_owned() => room,
+    };
+    drop(place.swap(None));
+    let done = waiting.await;
+    // Nobody closes it.
+    let again = Arc::clone(&place.places).acquire_owned().await.ok();
+    place.swap(again);
+    drop(room);
+    done
+}
+
+/// How many may wait aside: none where the next host's turn depends on how this one's ends.
+fn room_aside(context: &Context) -> usize {
+    let options = &context.options;
+    let plan = &context.plan;
+    let budget = options.max_failures.or(plan.max_failures);
+    let limited = !options.limits.is_empty() || !plan.limits.is_empty();
+    if options.parallel <= 1 || budget.is_some() || limited {
+        0
+    } else {
+        context.opener.spare(options.parallel)
+    }
 }
 
 /// Runs one future per host, at most `--parallel` at once; begins no more once `stop` is cancelled. Hosts that were not
@@ -53,7 +111,8 @@ where
 {
     let stop = stop.child_token();
     let places = Arc::new(Semaphore::new(context.options.parallel.into()));
-    let mut working: JoinSet<(OwnedSemaphorePermit, usize, Option<T>)> = JoinSet::new();
+    let aside = Arc::new(Semaphore::new(room_aside(context).min(Semaphore::MAX_PERMITS)));
+    let mut working: JoinSet<(Option<OwnedSemaphorePermit>, usize, Option<T>)> = JoinSet::new();
     let mut ends = BTreeMap::new();
     let mut line = Line::new(hosts, slots);
     loop {
@@ -77,8 +136,10 @@ where
                 let Some(index) = next else { continue };
                 let host = AssertUnwindSafe(make(index)).catch_unwind();
                 let tracked = Arc::clone(context);
+                let held = Mutex::new(Some(place));
+                let place = Arc::new(Place { places: Arc::clone(&places), held, aside: Arc::clone(&aside) });
                 working.spawn(context.tasks.track_future(async move {
-                    let end = match host.await {
+                    let end = match PLACE.scope(Arc::clone(&place), host).await {
                         Ok(end) => Some(end),
                         Err(_) => {
                             panicked(&tracked, index).await;
@@ -86,7 +147,7 @@ where
                         }
                     };
                     // Nobody takes its place before its end was judged.
-                    (place, index, end)
+                    (place.swap(None), index, end)
                 }));
             }
             else => return ends,

@@ -29,6 +29,13 @@ pub trait Opener: Send + Sync + 'static {
         false
     }
 
+    /// How many connections may be waited for beside those of the hosts that are at work, `parallel` of them: each takes
+    /// descriptors.
+    fn spare(&self, parallel: u16) -> usize {
+        let _ = parallel;
+        0
+    }
+
     /// The hosts of the run that are reached through this one, as far as is known.
     fn reached_through(&self, host: &HostPlan) -> Vec<HostName> {
         let _ = host;

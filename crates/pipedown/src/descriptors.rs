@@ -36,6 +36,16 @@ pub fn at_once(around: &Surroundings, parallel: u16, hosts: usize, held: usize) 
     fit
 }
 
+/// How many connections may be waited for beside this many hosts at work.
+pub fn spare(parallel: u16) -> usize {
+    let limit = getrlimit(Resource::Nofile).current.unwrap_or(ENOUGH).min(ENOUGH);
+    usize::try_from(room(limit, parallel)).unwrap_or(0)
+}
+
+fn room(limit: u64, parallel: u16) -> u64 {
+    limit.saturating_sub(OWN).saturating_sub(PER_HOST * u64::from(parallel)) / PER_HOST
+}
+
 fn fitting(limit: u64, parallel: u16, held: usize) -> u16 {
     let held = u64::try_from(held).unwrap_or(u64::MAX);
     let places = limit.saturating_sub(OWN).saturating_sub(held) / PER_HOST;
@@ -54,6 +64,13 @@ mod tests {
         assert_eq!(fitting(1024, 64, 5000), 1, "somebody has to have a turn");
         assert_eq!(fitting(16, 64, 0), 1);
         assert_eq!(fitting(u64::MAX, u16::MAX, 0), u16::MAX);
+    }
+
+    #[test]
+    fn what_is_left_is_for_hosts_that_do_not_answer() {
+        assert_eq!(room(1024, 64), 416);
+        assert_eq!(room(192, 64), 0);
+        assert_eq!(room(16, 64), 0);
     }
 
     #[test]

@@ -89,7 +89,8 @@ pub async fn drive(
     work: Work,
     listen: bool,
 ) -> Result<Ended, Stop> {
-    with_reporter(around, make, work, listen, Shown::nothing(), reporter(around)).await
+    let shown = Shown { chunks: mpsc::channel(1).1, screen: Printer::none() };
+    with_reporter(around, make, work, listen, shown, reporter(around)).await
 }
 
 /// What shows the output of commands.
@@ -98,13 +99,6 @@ pub struct Shown {
     pub chunks: mpsc::Receiver<OutputChunk>,
     /// Where it goes.
     pub screen: Printer,
-}
-
-impl Shown {
-    /// For a run whose commands print nothing.
-    pub fn nothing() -> Self {
-        Self { chunks: mpsc::channel(1).1, screen: Printer::none() }
-    }
 }
 
 /// As [`drive`], for a run whose commands print something.

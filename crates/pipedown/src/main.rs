@@ -8,7 +8,6 @@ mod commands;
 mod compiling;
 mod descriptors;
 mod drive;
-mod inventory_program;
 mod output;
 mod outside;
 mod reach;

@@ -12,6 +12,7 @@ use super::goodbye::Held;
 use crate::UnknownSteps;
 use crate::conductor::Turn;
 use crate::context::Context;
+use crate::each::aside;
 
 /// Whether a host's part of a plan is of this kind: its first step is, and such a plan has no others.
 pub(crate) fn is_adhoc(host: &HostPlan) -> bool {
@@ -120,7 +121,7 @@ impl AdhocTurn<'_> {
 
     async fn dial(&self) -> Option<Held> {
         let host = self.host.host.clone();
-        match self.context.opener.dial(self.host).await {
+        match aside(self.context.opener.dial(self.host)).await {
             Ok(dialed) => {
                 self.tell(EventKind::HostConnected { host, key: dialed.key }).await;
                 Some(Held::new(self.context, dialed.line))
