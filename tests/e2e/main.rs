@@ -42,6 +42,7 @@ mod sshd_rollout;
 mod sshd_status;
 mod steps;
 mod storage;
+mod storm;
 mod trace;
 mod trust;
 mod window;
