@@ -31,6 +31,7 @@ mod openssh_fleet;
 mod output;
 mod ownership;
 mod require_all;
+mod rolling;
 mod shipped;
 mod sigkill;
 mod ssh_config;

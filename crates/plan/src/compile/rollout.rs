@@ -56,13 +56,15 @@ pub(super) fn of(scene: &Scene<'_>, inputs: &Inputs<'_>, texts: &mut Texts) -> R
 }
 
 fn sizes(scene: &Scene<'_>, fields: &[Field]) -> Result<Vec<BatchSize>, InputError> {
-    match fields.first() {
-        Some(_) if fields.len() <= MOST => fields.iter().map(|field| read(scene, field)).collect(),
-        first => {
-            let at = first.map_or(scene.playbook.window_span.clone(), |field| field.span.clone());
-            Err(scene.playbook.source.error(at, format!("`batch` has from 1 to {MOST} sizes")))
-        }
+    if (1..=MOST).contains(&fields.len()) {
+        return fields.iter().map(|field| read(scene, field)).collect();
     }
+    let sshd = scene.playbook.steps.iter().find(|step| matches!(step.kind, StepKind::SshdConfig(_)));
+    let (at, of) = match sshd.filter(|_| scene.playbook.rollout.batch.is_none()) {
+        Some(step) => (step.span.clone(), format!(" of the step `{}`", step.id)),
+        None => (scene.playbook.window_span.clone(), String::new()),
+    };
+    Err(scene.playbook.source.error(at, format!("`batch`{of} has from 1 to {MOST} sizes")))
 }
 
 /// How many hosts of a set may be away: 1 at least.
