@@ -19,6 +19,7 @@ mod demo;
 mod doctor;
 mod dry_run;
 mod exit_codes;
+mod host_sets;
 mod hostkeys;
 mod hostkeys_dns;
 mod hostkeys_rotate;

@@ -47,7 +47,7 @@ pub const TARGETS: &[Target] = &[
     Target {
         name: "host_set",
         seeds: host_sets,
-        words: &["@all", "web", "@db", "[1-9]", ",", "!", "&", "*"],
+        words: &["@all", "web", "@db", "[1-9]", ",", "!", "&", "*", "^", "(", ")", "?", "@var:role=db"],
         parse: host_set,
     },
     Target {
@@ -172,9 +172,19 @@ fn refused(error: &InputError) -> String {
 }
 
 fn host_sets() -> Vec<Vec<u8>> {
-    ["web[1-3,5].example.com,@db", "@all!web[01-20]&@rack[1-4]", "*", "a-[1-3]-b-[x-z],c", "web1 , web2"]
-        .map(Into::into)
-        .to_vec()
+    [
+        "web[1-3,5].example.com,@db",
+        "@all!web[01-20]&@rack[1-4]",
+        "*",
+        "a-[1-3]-b-[x-z],c",
+        "web1 , web2",
+        "(web[1-9]^db1)!@rack?",
+        "web*&@var:role=d*,^f",
+        "-!@failed:last",
+        "n2[8-11/2]c[1-2]",
+    ]
+    .map(Into::into)
+    .to_vec()
 }
 
 fn host_set(document: &[u8]) -> String {
