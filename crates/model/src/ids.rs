@@ -147,6 +147,11 @@ impl TextId {
         Self(Sha256::digest(text).into())
     }
 
+    /// Names what has been hashed already, piece by piece.
+    pub fn of_digest(digest: [u8; 32]) -> Self {
+        Self(digest)
+    }
+
     /// The 64 lower-case hexadecimal digits.
     pub fn hex(&self) -> String {
         data_encoding::HEXLOWER.encode(&self.0)

@@ -6,8 +6,10 @@ mod batch;
 mod event;
 mod exec;
 mod exit;
+mod fact_sheet;
 mod facts;
 mod failure;
+mod files;
 mod ids;
 mod limits;
 mod output;
@@ -23,10 +25,12 @@ pub use event::{
 };
 pub use exec::{CommandEnd, ExecCommand, ExecStep};
 pub use exit::ExitCode;
+pub use fact_sheet::FactSheet;
 pub use facts::{
     FileSeen, HostFacts, Init, LogindState, NextEntry, ScheduleSeen, Session, SessionClass, WindowSeen,
 };
 pub use failure::{Failure, FailureClass, Finding, FindingCode, Severity};
+pub use files::{CopyStep, FetchStep, FileKind, FileWanted, amount};
 pub use ids::{HostName, InvalidId, Operator, RunId, StepId, TextId};
 pub use limits::{Health, Limits, MaxDown};
 pub use output::OutputStream;

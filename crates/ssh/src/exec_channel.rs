@@ -42,7 +42,8 @@ struct ChannelSink(Arc<ChannelWriteHalf<Msg>>);
 
 impl Sink for ChannelSink {
     fn write_all<'a>(&'a mut self, bytes: &'a [u8]) -> WriteFuture<'a> {
-        Box::pin(async move { self.0.data(bytes).await.map_err(|_| ()) })
+        // In packets as large as the server takes: a reader would be cut into pieces of 8 KiB.
+        Box::pin(async move { self.0.data_bytes(bytes.to_vec()).await.map_err(|_| ()) })
     }
 }
 

@@ -113,6 +113,33 @@ pub enum StepError {
         /// The call's name.
         call: &'static str,
     },
+    /// A file on the host cannot be looked at, put in place or read.
+    #[error("{text}")]
+    File {
+        /// Which, and why.
+        text: String,
+        /// What to do next, if that is known.
+        hint: Option<&'static str>,
+    },
+    /// The link went away while a file was on its way; what stood on the host stands.
+    #[error("copy {path}: the link went away after {at} of {size}")]
+    Cut {
+        /// Which.
+        path: String,
+        /// How much of it had gone.
+        at: String,
+        /// How much there is.
+        size: String,
+    },
+    /// The link did not take a command.
+    #[error("{}", .0.text)]
+    Unstarted(Failure),
+    /// A file of the controller cannot be read or written.
+    #[error("{text}")]
+    Local {
+        /// Which, and why.
+        text: String,
+    },
     /// What stands on the host is not what was sent.
     #[error("read the window back: {what} is {found}")]
     ReadBack {
@@ -127,11 +154,13 @@ impl StepError {
     /// The class, by which reports group.
     pub fn class(&self) -> FailureClass {
         match self {
-            Self::Link(_) | Self::Ended { lost: true, .. } => FailureClass::Dropped,
+            Self::Link(_) | Self::Cut { .. } | Self::Ended { lost: true, .. } => FailureClass::Dropped,
             Self::Become { .. } => FailureClass::Become,
             Self::Deadline { .. } | Self::TimedOut { .. } => FailureClass::Deadline,
             Self::Refused { .. } => FailureClass::Refused,
             Self::ReadBack { .. } => FailureClass::ReadBack,
+            Self::Local { .. } => FailureClass::Controller,
+            Self::Unstarted(failure) => failure.class,
             Self::Start { .. }
             | Self::Ended { lost: false, .. }
             | Self::Poisoned { .. }
@@ -140,6 +169,7 @@ impl StepError {
             | Self::ToolMissing { .. }
             | Self::Unread { .. }
             | Self::Host { .. }
+            | Self::File { .. }
             | Self::Garbled { .. } => FailureClass::Step,
         }
     }
@@ -153,7 +183,7 @@ impl StepError {
             Self::TimedOut { .. } => {
                 Some("something it asks there hangs (a file system, D-Bus, NSS): look at the host")
             }
-            Self::Link(_) | Self::Ended { lost: true, .. } => {
+            Self::Link(_) | Self::Unstarted(_) | Self::Ended { lost: true, .. } => {
                 Some("look at the host and the network to it; what the host has begun it finishes alone")
             }
             Self::Ended { lost: false, .. } | Self::Poisoned { .. } => {
@@ -170,6 +200,9 @@ impl StepError {
             Self::Unread { .. } | Self::Garbled { .. } => {
                 Some("another tool than usual may answer there, or a login file prints: look with ssh")
             }
+            Self::File { hint, .. } => *hint,
+            Self::Cut { .. } => Some("`pipedown resume` goes on from there; so does the same copy once more"),
+            Self::Local { .. } => Some("look at the file, and at the space there"),
             Self::Unsendable { .. } => None,
         }
     }

@@ -47,6 +47,13 @@ fragments! {
     sshd_rollback = "sshd.sh" "sshd-files.sh" "sshd-back.sh" "sshd-rollback.sh";
     sshd_log = "sshd.sh" "sshd-log.sh";
     sshd_bans = "sshd.sh" "sshd-bans.sh";
+    facts = "facts.sh";
+    /// Whole scripts: they run in place of the login's shell.
+    files_look = "files.sh" "files-look.sh";
+    files_make = "files.sh" "files-make.sh";
+    files_put = "files.sh" "files-put.sh";
+    files_list = "files.sh" "files-list.sh";
+    files_get = "files-get.sh";
     /// A whole script: it stays on the host while a change is tried.
     sshd_keeper = "lib.sh" "sshd.sh" "sshd-back.sh" "sshd-keeper.sh";
 }
@@ -66,7 +73,7 @@ mod tests {
     }
 
     /// Everything but the library.
-    fn all() -> [&'static str; 16] {
+    fn all() -> [&'static str; 22] {
         [
             look(),
             arm(),
@@ -84,6 +91,12 @@ mod tests {
             sshd_log(),
             sshd_bans(),
             sshd_keeper(),
+            facts(),
+            files_look(),
+            files_make(),
+            files_put(),
+            files_list(),
+            files_get(),
         ]
     }
 

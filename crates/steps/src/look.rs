@@ -1,5 +1,6 @@
 //! Looking at a host: everything that gates, plans and people ask about, in one round trip.
 
+mod facts;
 mod lines;
 mod window;
 
@@ -9,6 +10,8 @@ use chrono::{DateTime, Utc};
 use pipedown_model::{HostFacts, Init, RunId};
 
 use crate::{Call, Looker, StepError, fragment};
+
+pub use facts::facts;
 
 const CALL: &str = "look";
 /// Each question that may hang has a shorter one on the host.

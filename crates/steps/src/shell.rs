@@ -294,7 +294,7 @@ pub async fn run_instead(
     let limit = options.opening;
     timeout(limit, begun).await.map_err(|_| StepError::Deadline { call: "sudo", limit })??;
     let quoted: Vec<String> = words.iter().map(|word| format!("'{}'", word.replace('\'', r"'\''"))).collect();
-    let line = wire::driver_line(privilege::token(), &format!("exec {}", quoted.join(" ")));
+    let line = wire::command_line(privilege::token(), &format!("exec {}", quoted.join(" ")));
     stdin.write_all(line.as_bytes()).await?;
     Ok(Exec { stdin, output, signals })
 }

@@ -65,8 +65,13 @@ fn push_plain(bytes: &[u8], line: &mut String) {
 
 /// The text that the bootstrap evaluates, with the word that it waits for.
 pub(crate) fn driver_line(token: &str, driver: &str) -> String {
+    command_line(token, &without_comments(driver))
+}
+
+/// The same for a text of which every byte counts: its words may hold line breaks.
+pub(crate) fn command_line(token: &str, command: &str) -> String {
     let mut line = format!("{token} ");
-    escape(without_comments(driver).as_bytes(), &mut line);
+    escape(command.as_bytes(), &mut line);
     line.push('\n');
     line
 }

@@ -147,7 +147,7 @@ impl Lines {
         named.map_or_else(|| self.text("offset"), str::to_owned)
     }
 
-    fn sessions(&self) -> Result<Vec<Session>, StepError> {
+    pub(super) fn sessions(&self) -> Result<Vec<Session>, StepError> {
         let mut sessions = Vec::new();
         for line in self.all("person") {
             let mut words = line.splitn(4, ' ');
@@ -308,7 +308,7 @@ impl Lines {
     }
 }
 
-fn is_boot_id(text: &str) -> bool {
+pub(super) fn is_boot_id(text: &str) -> bool {
     let groups: Vec<&str> = text.split('-').collect();
     let lengths: Vec<usize> = groups.iter().map(|group| group.len()).collect();
     lengths == [8, 4, 4, 4, 12] && groups.iter().all(|group| group.bytes().all(|b| b.is_ascii_hexdigit()))

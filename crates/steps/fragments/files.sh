@@ -1,0 +1,62 @@
+# What copying and fetching share. Each fragment runs in place of the login's shell and without the library: standard
+# input may be a file.
+#
+# An absolute path lies below $R; any other begins where the login does.
+
+set -u
+R=${PIPEDOWN_ROOT-}
+[ -n "$R" ] || PATH=${PATH:-/usr/bin:/bin}:/usr/sbin:/sbin
+LC_ALL=C
+export PATH LC_ALL
+nl='
+'
+
+# Why it ends here: one word for the controller; what the system said is on standard error.
+fail() {
+	printf 'failed %s\n' "$*"
+	exit 1
+}
+
+has() {
+	command -v "$1" >/dev/null 2>&1
+}
+
+# Sets `path` to where $1 is, `folder` to what it lies in, with a final slash. A symbolic link is followed.
+find_path() {
+	case $1 in
+	/*) path=$R$1 ;;
+	*) path=./$1 ;;
+	esac
+	followed=
+	if [ -L "$path" ] && [ -e "$path" ]; then
+		followed=yes
+		# The dot keeps newlines at a name's end.
+		path=$(readlink -f "$path" && echo .)
+		path=${path%"$nl".}
+	fi
+	folder=${path%/*}/
+}
+
+# Sets `sum` to the SHA-256 of the first $2 bytes of file $1; `none` without a tool for it.
+find_sum() {
+	if has sha256sum; then
+		sum=$(head -c "$2" <"$1" | sha256sum) && sum=${sum%% *}
+	elif has openssl; then
+		sum=$(head -c "$2" <"$1" | openssl dgst -sha256) && sum=${sum##* }
+	else
+		sum=none
+	fi
+}
+
+# Whether file $1 is a part of a file that this account has begun to send. Others may have put a link there.
+is_ours() {
+	[ -f "$1" ] && [ ! -L "$1" ] && [ "$(stat -c %u "$1")" = "$(id -u)" ]
+}
+
+# Makes $1 belong to $2 (`-` for nobody in particular) and have mode $3.
+dress() {
+	if [ "$2" != - ] && [ "$(stat -c %U:%G "$1")" != "$2" ] && [ "$(stat -c %u:%g "$1")" != "$2" ]; then
+		chown "$2" "$1" || return 2
+	fi
+	chmod "$3" "$1" || return 3
+}

@@ -1,0 +1,268 @@
+//! Fetches files from one host.
+
+use std::fs::{DirBuilder, File, OpenOptions, Permissions};
+use std::io;
+use std::os::unix::fs::{
+    DirBuilderExt as _, FileExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _,
+};
+use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
+
+use pipedown_model::{FetchStep, amount};
+use pipedown_ssh::{Chunk, Exec};
+use tokio::time::timeout;
+
+use crate::StepError;
+use crate::files::channel::{Channels, STALL, Said, words};
+use crate::files::list::{Listed, Listing, list};
+use crate::files::local::{blocking, hash, here, part_name};
+use crate::fragment;
+
+const CALL: &str = "the fetch of a file";
+/// How much is asked for at once, and how many such blocks may be on their way.
+const BLOCK: u64 = 512 * 1024;
+const AHEAD: u64 = 4;
+
+/// What a fetch has changed on this machine, or would change.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Fetched {
+    /// One line for each thing that was not here as it is there.
+    pub diff: Vec<String>,
+}
+
+/// Fetches into `folder` what is not there yet; with `apply` false it only looks.
+///
+/// # Errors
+/// When something cannot be read there or written here; files that were done by then stay.
+pub async fn fetch(
+    channels: &dyn Channels,
+    step: &FetchStep,
+    folder: &Path,
+    apply: bool,
+) -> Result<Fetched, StepError> {
+    let listed = list(channels, &step.paths, step.recursive).await?;
+    let mut diff = Vec::new();
+    let mut wanted = Vec::new();
+    for thing in &listed {
+        let to = folder.join(&thing.name);
+        if thing.what == Listing::Folder && !step.recursive {
+            return Err(StepError::File {
+                text: format!("fetch {}: it is a folder", thing.path),
+                hint: Some("-r fetches it with all that is in it"),
+            });
+        }
+        if let Some(line) = differs(folder, thing, &to).await? {
+            diff.push(line);
+            wanted.push((thing, to));
+        }
+    }
+    if !apply {
+        return Ok(Fetched { diff });
+    }
+    let size = |thing: &Listed| if let Listing::File { size, .. } = thing.what { size } else { 0 };
+    channels.expect(wanted.iter().map(|(thing, _)| size(thing)).sum());
+    for (thing, to) in &wanted {
+        if let Listing::Link { .. } = thing.what {
+            continue;
+        }
+        let from = one(channels, thing, to).await?;
+        if from > 0 {
+            diff.push(format!("{}: went on from {} of an earlier attempt", to.display(), amount(from)));
+        }
+    }
+    // Last, so that nothing is written through one of them.
+    for (thing, to) in &wanted {
+        if let Listing::Link { to: target } = &thing.what {
+            let (target, place) = (target.clone(), to.clone());
+            let made = blocking(move || {
+                if place.symlink_metadata().is_ok() {
+                    std::fs::remove_file(&place)?;
+                }
+                std::os::unix::fs::symlink(target, &place)
+            });
+            made.await.map_err(|error| here("make the link", &to.display().to_string(), &error))?;
+        }
+    }
+    Ok(Fetched { diff })
+}
+
+/// The line about a thing that is not here as it is there.
+async fn differs(folder: &Path, thing: &Listed, to: &Path) -> Result<Option<String>, StepError> {
+    let (folder, thing, place) = (folder.to_owned(), thing.clone(), to.to_owned());
+    let compared = blocking(move || {
+        guard(&folder, &place)?;
+        let meta = match place.symlink_metadata() {
+            Ok(meta) => Some(meta),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => return Err(error),
+        };
+        let (path, here) = (&thing.path, place.display());
+        let blocked = |what: &str| Err(io::Error::other(format!("{what} has that name")));
+        Ok(match (&thing.what, meta) {
+            (Listing::Folder, Some(meta)) if meta.is_dir() => None,
+            (Listing::Folder, Some(_)) => return blocked("another file"),
+            (Listing::Folder, None) => Some(format!("{path} -> {here}: new folder")),
+            (_, Some(meta)) if meta.is_dir() => return blocked("a folder"),
+            (Listing::Link { to }, _) => {
+                let same = std::fs::read_link(&place).is_ok_and(|there| there == Path::new(to));
+                (!same).then(|| format!("{path} -> {here}: link to {to}"))
+            }
+            (Listing::File { size, .. }, None) => {
+                Some(format!("{path} -> {here}: new, {}, {:04o}", amount(*size), thing.mode & 0o777))
+            }
+            (Listing::File { size, sum }, Some(meta)) => {
+                let same = meta.is_file()
+                    && meta.size() == *size
+                    && hash(&File::open(&place)?, u64::MAX)? == (*size, *sum);
+                let (was, mode) = (amount(meta.size()), thing.mode & 0o777);
+                let dressed = meta.permissions().mode() & 0o777 == mode;
+                (!same || !dressed)
+                    .then(|| format!("{path} -> {here}: {was} -> {}, {mode:04o}", amount(*size)))
+            }
+        })
+    });
+    compared.await.map_err(|error| here("fetch to", &to.display().to_string(), &error))
+}
+
+/// Refuses a place that symbolic links below the host's folder lead away from.
+fn guard(folder: &Path, place: &Path) -> io::Result<()> {
+    let Ok(below) = place.strip_prefix(folder) else { return Err(io::Error::other("it leads elsewhere")) };
+    let mut at = folder.to_owned();
+    let mut parts: Vec<Component<'_>> = below.components().collect();
+    parts.pop();
+    for part in parts {
+        at.push(part);
+        if at.symlink_metadata().is_ok_and(|meta| meta.is_symlink()) {
+            return Err(io::Error::other(format!("{} is a symbolic link", at.display())));
+        }
+    }
+    Ok(())
+}
+
+/// Fetches a file, or makes a folder; how much of it was here already.
+async fn one(channels: &dyn Channels, thing: &Listed, to: &Path) -> Result<u64, StepError> {
+    let failed = |error: io::Error| here("write", &to.display().to_string(), &error);
+    let mode = thing.mode & 0o777;
+    let Listing::File { size, sum } = thing.what else {
+        let place = to.to_owned();
+        // Its own files must get into it.
+        let made = blocking(move || DirBuilder::new().recursive(true).mode(mode | 0o700).create(place));
+        return made.await.map(|()| 0).map_err(failed);
+    };
+    let part = to.with_file_name(part_name(&to.display().to_string(), &sum));
+    let (opened, had) = open_part(to, &part).await.map_err(failed)?;
+    let file = Arc::new(opened);
+    let mut from = (had / BLOCK).saturating_mul(BLOCK);
+    if had > size {
+        from = 0;
+    }
+    channels.moved(from);
+    loop {
+        receive(channels, thing, to, &file, from, size).await?;
+        let whole = Arc::clone(&file);
+        let arrived = blocking(move || hash(&whole, u64::MAX)).await.map_err(failed)?;
+        if arrived == (size, sum) {
+            break;
+        }
+        // An earlier part was not what it seemed.
+        let empty = Arc::clone(&file);
+        blocking(move || empty.set_len(0)).await.map_err(failed)?;
+        if from == 0 {
+            return Err(StepError::File {
+                text: format!("fetch {}: it was changed while it was read", thing.path),
+                hint: Some("fetch it again"),
+            });
+        }
+        from = 0;
+        channels.expect(size);
+    }
+    let (place, done) = (to.to_owned(), part.clone());
+    let settled = blocking(move || {
+        file.set_permissions(Permissions::from_mode(mode))?;
+        file.sync_all()?;
+        std::fs::rename(done, place)
+    });
+    settled.await.map_err(failed)?;
+    Ok(from)
+}
+
+async fn open_part(to: &Path, part: &Path) -> io::Result<(File, u64)> {
+    let (folder, part) = (to.parent().map(PathBuf::from), part.to_owned());
+    blocking(move || {
+        if let Some(folder) = folder {
+            std::fs::create_dir_all(folder)?;
+        }
+        if part.symlink_metadata().is_ok_and(|meta| !meta.is_file()) {
+            return Err(io::Error::other("what has the name of its part is no file"));
+        }
+        let mut options = OpenOptions::new();
+        let file = options.read(true).write(true).create(true).truncate(false).mode(0o600).open(&part)?;
+        let had = file.metadata()?.len();
+        Ok((file, had))
+    })
+    .await
+}
+
+/// Asks for block after block, and writes each as it comes.
+async fn receive(
+    channels: &dyn Channels,
+    thing: &Listed,
+    to: &Path,
+    file: &Arc<File>,
+    from: u64,
+    size: u64,
+) -> Result<(), StepError> {
+    if from >= size {
+        return Ok(());
+    }
+    let args = [thing.path.clone(), BLOCK.to_string()];
+    let Exec { mut stdin, mut output, .. } = channels.start(words(fragment::files_get(), args)).await?;
+    let mut said = Said::default();
+    let (mut at, mut asked) = (from, from);
+    while at < size {
+        while asked < size && asked < at.saturating_add(BLOCK.saturating_mul(AHEAD)) {
+            let line = format!("{}\n", asked / BLOCK);
+            // One who listens no more says why.
+            let _ = timeout(STALL, stdin.write_all(line.as_bytes())).await;
+            asked = asked.saturating_add(BLOCK);
+        }
+        if asked >= size {
+            stdin.eof();
+        }
+        match timeout(STALL, output.next()).await {
+            Err(_) => return Err(StepError::Deadline { call: CALL, limit: STALL }),
+            Ok(Some(Chunk::Stdout(mut bytes))) => {
+                let room = usize::try_from(size.saturating_sub(at)).unwrap_or(usize::MAX);
+                // A log that has grown since is fetched as it was.
+                bytes.truncate(room);
+                let count = bytes.len() as u64;
+                let (into, place) = (Arc::clone(file), at);
+                let written = blocking(move || into.write_all_at(&bytes, place)).await;
+                written.map_err(|error| here("write", &to.display().to_string(), &error))?;
+                channels.moved(count);
+                at = at.saturating_add(count);
+            }
+            Ok(Some(chunk)) => said.take(chunk),
+            Ok(None) => break,
+        }
+    }
+    // What is still on its way is taken: nobody else could use the connection.
+    stdin.eof();
+    while let Ok(Some(chunk)) = timeout(STALL, output.next()).await {
+        if !matches!(chunk, Chunk::Stdout(_)) {
+            said.take(chunk);
+        }
+    }
+    if at >= size {
+        return Ok(());
+    }
+    let complaint = said.complaint();
+    if said.is_well() || !complaint.is_empty() {
+        let why = if complaint.is_empty() { "it became shorter".to_owned() } else { complaint };
+        return Err(StepError::File {
+            text: format!("fetch {}: {why}", thing.path),
+            hint: Some("fetch it again"),
+        });
+    }
+    Err(said.ended(CALL))
+}
