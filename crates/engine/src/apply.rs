@@ -65,7 +65,7 @@ pub(crate) async fn survey(context: Arc<Context>, index: usize) -> bool {
 pub(crate) async fn turn(context: Arc<Context>, index: usize, prior: Option<HostState>, mode: Mode) -> Turn {
     let Some(host) = context.plan.hosts.get(index) else { return Turn::NotWell };
     if adhoc::is_adhoc(host) {
-        return adhoc::turn(&context, index, host, prior).await;
+        return adhoc::turn(&context, index, host, prior, mode).await;
     }
     let was_armed = prior.as_ref().is_some_and(|prior| matches!(prior.phase, HostPhase::Armed { .. }));
     let turn = HostTurn::new(&context, host, prior, mode);
@@ -557,6 +557,8 @@ fn is_guarded(spec: &StepSpec) -> bool {
         StepSpec::Broadcast { .. } | StepSpec::Exec(_) | StepSpec::Reboot(_) => false,
         StepSpec::Run(run) => run.is_guarded(),
         StepSpec::SshdConfig(_)
+        | StepSpec::Copy(_)
+        | StepSpec::Fetch(_)
         | StepSpec::Motd { .. }
         | StepSpec::Nologin { .. }
         | StepSpec::Drain { .. }

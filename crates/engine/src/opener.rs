@@ -70,6 +70,12 @@ pub trait Line: Send + Sync {
     /// Starts a subsystem on a channel of its own: `sftp`.
     fn subsystem<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Exec, Failure>>;
 
+    /// So many bytes of files more are to go over it.
+    fn expect(&self, _bytes: u64) {}
+
+    /// So many have gone.
+    fn moved(&self, _bytes: u64) {}
+
     /// What sudo is given, if it is to have a password.
     fn password(&self) -> Option<Secret>;
 
@@ -84,6 +90,11 @@ pub trait Link: Send + Sync {
 
     /// Whether it has gone already.
     fn is_gone(&self) -> bool;
+
+    /// The server's software, as its version line names it (RFC 4253, section 4.2), if that is known.
+    fn server(&self) -> Option<String> {
+        None
+    }
 
     /// Opens one more shell over the same link.
     fn another_shell(&self) -> BoxFuture<'_, Result<HostShell, Failure>>;

@@ -35,6 +35,8 @@ pub(crate) async fn perform(
         // They have ways of their own, or exist in windows only, and there they are armed.
         StepSpec::SshdConfig(_)
         | StepSpec::Exec(_)
+        | StepSpec::Copy(_)
+        | StepSpec::Fetch(_)
         | StepSpec::Reboot(_)
         | StepSpec::Drain { .. }
         | StepSpec::Shutdown { .. } => return Ok(nothing()),

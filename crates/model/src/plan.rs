@@ -7,7 +7,9 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::ids::TextHash;
-use crate::{BatchSize, ExecStep, FailureBudget, HostName, Limits, SshdStep, StepId, TextId};
+use crate::{
+    BatchSize, CopyStep, ExecStep, FailureBudget, FetchStep, HostName, Limits, SshdStep, StepId, TextId,
+};
 
 mod step_list;
 mod stored;
@@ -169,7 +171,11 @@ impl HostStep {
             StepSpec::Drain { .. } | StepSpec::Shutdown { .. } => true,
             StepSpec::Run(run) => run.at.is_some(),
             // What reverts by itself has a keeper of its own.
-            StepSpec::SshdConfig(_) | StepSpec::Exec(_) | StepSpec::Reboot(_) => false,
+            StepSpec::SshdConfig(_)
+            | StepSpec::Exec(_)
+            | StepSpec::Reboot(_)
+            | StepSpec::Copy(_)
+            | StepSpec::Fetch(_) => false,
         }
     }
 }
@@ -233,6 +239,10 @@ pub enum StepSpec {
     Exec(ExecStep),
     /// A reboot in the host's turn, which goes on when the host is proven back.
     Reboot(RebootStep),
+    /// Files that are to be on the host.
+    Copy(CopyStep),
+    /// Files that are to be here.
+    Fetch(FetchStep),
 }
 
 /// A reboot that is waited for.

@@ -102,6 +102,12 @@ pub enum Command {
     Show(commands::show::ShowArgs),
     /// Show the hosts of the inventory, or of a set
     Hosts(commands::hosts::HostsArgs),
+    /// Copy files to many hosts: what is there already is left alone
+    Copy(commands::copy::CopyArgs),
+    /// Fetch files from many hosts, each into a folder of its own
+    Fetch(commands::fetch::FetchArgs),
+    /// Tell what hosts are: system, kernel, sshd, boot, who is logged in, how far clocks are off
+    Facts(commands::facts::FactsArgs),
     /// Show, find and keep the keys by which hosts prove who they are
     Hostkeys(commands::hostkeys::HostkeysArgs),
     /// List the playbooks, or print one

@@ -26,7 +26,8 @@ pub fn reporter(around: &Surroundings) -> Box<dyn Reporter + Send> {
     if around.global.json {
         Box::new(Json::new(Box::new(std::io::stdout())))
     } else if std::io::stderr().is_terminal() && !around.global.quiet {
-        Box::new(Live::new(ProgressDrawTarget::stderr(), style))
+        let transfer = Arc::clone(&around.transfer);
+        Box::new(Live::new(ProgressDrawTarget::stderr(), style).aside(move || transfer.progress()))
     } else {
         Box::new(Plain::new(Box::new(std::io::stderr()), style))
     }

@@ -8,6 +8,7 @@ mod commands;
 mod compiling;
 mod descriptors;
 mod drive;
+mod fact_cache;
 mod output;
 mod outside;
 mod reach;
@@ -19,6 +20,7 @@ mod surroundings;
 mod targets;
 mod terminal;
 mod trace;
+mod transfer;
 
 use std::process::ExitCode as ProcessExit;
 
@@ -105,6 +107,9 @@ async fn connected(around: &Surroundings, command: Command) -> Result<ExitCode, 
         Command::Postpone(args) => c::postpone::run(around, &args).await,
         Command::Resume(args) => c::resume::run(around, &args).await,
         Command::Exec(args) => c::exec::run(around, args).await,
+        Command::Copy(args) => c::copy::run(around, args).await,
+        Command::Fetch(args) => c::fetch::run(around, args).await,
+        Command::Facts(args) => c::facts::run(around, &args).await,
         Command::Doctor(args) => c::doctor::run(around, &args).await,
         Command::Hostkeys(args) => c::hostkeys::run(around, args).await,
         Command::Plan(_)

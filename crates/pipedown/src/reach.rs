@@ -23,6 +23,7 @@ use crate::secrets::{self, Prompt};
 use crate::stop::Stop;
 use crate::surroundings::Surroundings;
 use crate::targets::{self, Targets};
+use crate::transfer::Transfer;
 
 /// How long a name server has for each answer.
 const DNS_LIMIT: Duration = Duration::from_secs(5);
@@ -39,6 +40,7 @@ pub struct SshOpener {
     opened_by: Arc<OpenedBy>,
     bastions: OnceLock<Bastions>,
     password: Option<Secret>,
+    transfer: Arc<Transfer>,
 }
 
 impl SshOpener {
@@ -51,7 +53,8 @@ impl SshOpener {
         let targets = around.targets()?;
         let password = secrets::become_password(reach)?;
         let opened_by = Arc::default();
-        Ok(Self { connector, targets, opened_by, bastions: OnceLock::new(), password })
+        let transfer = Arc::clone(&around.transfer);
+        Ok(Self { connector, targets, opened_by, bastions: OnceLock::new(), password, transfer })
     }
 
     /// Reads the keys of all hosts and asks for their passphrases: nobody is asked once the work has begun.
@@ -146,7 +149,10 @@ impl Opener for SshOpener {
             let target = self.target(host).await?;
             let connection = self.connector.connect(&target).await.map_err(|e| failure(&e))?;
             let key = key_seen(&connection);
-            Ok(Dialed { key, line: Box::new(SshLine::new(connection, self.password.clone())) })
+            Ok(Dialed {
+                key,
+                line: Box::new(SshLine::new(connection, self.password.clone(), Arc::clone(&self.transfer))),
+            })
         }
         .boxed()
     }
@@ -289,6 +295,10 @@ impl Link for SshLink {
 
     fn is_gone(&self) -> bool {
         self.connection.is_closed()
+    }
+
+    fn server(&self) -> Option<String> {
+        Some(self.connection.server_version().to_owned())
     }
 
     fn another_shell(&self) -> BoxFuture<'_, Result<HostShell, Failure>> {

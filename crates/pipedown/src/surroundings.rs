@@ -16,6 +16,7 @@ use crate::cli::{ColorChoice, Global, TargetArgs};
 use crate::outside::Reader;
 use crate::stop::Stop;
 use crate::targets::Targets;
+use crate::transfer::Transfer;
 
 /// What every command may need; gathered once.
 pub struct Surroundings {
@@ -27,6 +28,8 @@ pub struct Surroundings {
     pub state: StateDir,
     home: Option<PathBuf>,
     targets: OnceLock<Arc<Targets>>,
+    /// Bytes of files, on their way.
+    pub transfer: Arc<Transfer>,
 }
 
 /// An environment variable that is set and not empty.
@@ -53,7 +56,14 @@ impl Surroundings {
             }
         };
         let state = std::path::absolute(&state).unwrap_or(state);
-        let around = Self { global, zone, state: StateDir::new(state), home, targets: OnceLock::new() };
+        let around = Self {
+            global,
+            zone,
+            state: StateDir::new(state),
+            home,
+            targets: OnceLock::new(),
+            transfer: Arc::default(),
+        };
         if let Some(Notice(text)) = notice {
             around.note(&text);
         }
@@ -73,6 +83,7 @@ impl Surroundings {
             state: StateDir::new(folder.join("state")),
             home: Some(folder.to_owned()),
             targets: OnceLock::new(),
+            transfer: Arc::default(),
         }
     }
 

@@ -133,7 +133,10 @@ pub(crate) fn texts(spec: &StepSpec) -> Vec<TextId> {
     match spec {
         StepSpec::Broadcast { messages } => messages.iter().map(|message| message.text).collect(),
         StepSpec::Motd { text, .. } | StepSpec::Nologin { text, .. } => vec![*text],
-        StepSpec::SshdConfig(_) | StepSpec::Reboot(_) | StepSpec::Drain { .. } => Vec::new(),
+        StepSpec::SshdConfig(_) | StepSpec::Reboot(_) | StepSpec::Drain { .. } | StepSpec::Fetch(_) => {
+            Vec::new()
+        }
+        StepSpec::Copy(copy) => vec![copy.manifest],
         StepSpec::Shutdown { cancelled, .. } => vec![*cancelled],
         StepSpec::Exec(exec) => match &exec.command {
             ExecCommand::Line(text) | ExecCommand::Script { script: text, .. } => vec![*text],

@@ -231,6 +231,8 @@ fn lines(plan: &Plan, step: &HostStep) -> Vec<Line> {
         StepSpec::SshdConfig(wanted) => vec![sshd(wanted)],
         StepSpec::Reboot(reboot) => vec![Line::new(None, reboots(reboot))],
         StepSpec::Exec(exec) => vec![typed(plan, exec)],
+        StepSpec::Copy(copy) => vec![Line::new(None, "files are copied").text(plan, &copy.manifest)],
+        StepSpec::Fetch(fetch) => vec![Line::new(None, format!("fetch {}", fetch.paths.join(" ")))],
     }
 }
 

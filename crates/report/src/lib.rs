@@ -7,6 +7,7 @@ mod describe;
 mod dry_run;
 mod effective;
 mod error;
+mod facts;
 mod json;
 mod listing;
 mod live;
@@ -33,6 +34,7 @@ mod fixture;
 
 pub use effective::{EffectiveRow, effective};
 pub use error::ReportError;
+pub use facts::{FactRow, facts};
 pub use json::Json;
 pub use listing::{HostRow, PlaybookRow, RunRow, hosts, playbooks, runs};
 pub use live::Live;

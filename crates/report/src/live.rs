@@ -30,7 +30,11 @@ pub struct Live {
     message: String,
     window: Option<DateTime<Utc>>,
     error: Option<ReportError>,
+    aside: Option<Aside>,
 }
+
+/// Says what no event tells: how far bytes have come.
+type Aside = Box<dyn Fn() -> String + Send>;
 
 struct Busy {
     doing: String,
@@ -54,7 +58,14 @@ impl Live {
             message: String::new(),
             window: None,
             error: None,
+            aside: None,
         }
+    }
+
+    /// Also says what no event tells, at every tick; nothing as long as the text is empty.
+    pub fn aside(mut self, text: impl Fn() -> String + Send + 'static) -> Self {
+        self.aside = Some(Box::new(text));
+        self
     }
 
     fn print(&mut self, text: &str) {
@@ -192,7 +203,8 @@ impl Reporter for Live {
             bar.tick();
         }
         let window = self.window.filter(|at| *at > now).map(|at| format!("window {}", relative(at, now)));
-        let parts = [self.message.clone()].into_iter().filter(|m| !m.is_empty()).chain(window);
+        let aside = self.aside.as_ref().map(|text| text()).unwrap_or_default();
+        let parts = [self.message.clone(), aside].into_iter().filter(|m| !m.is_empty()).chain(window);
         self.overall.set_message(parts.collect::<Vec<_>>().join(" · "));
         self.overall.tick();
     }
@@ -298,6 +310,17 @@ mod tests {
         );
         tell(&mut live, &story);
         insta::assert_snapshot!(term.contents());
+    }
+
+    #[test]
+    fn bytes_are_shown_beside_what_events_tell() {
+        let mut story = Story::begin(Mode::Apply, &["login01", "login02"]);
+        story.connect("login01");
+        let (term, live) = live(24);
+        let mut live = live.aside(|| "1.0 MiB of 2.0 MiB".to_owned());
+        tell(&mut live, &story);
+        let shown = term.contents();
+        assert!(shown.contains("waiting for login02 · 1.0 MiB of 2.0 MiB"), "{shown}");
     }
 
     #[test]

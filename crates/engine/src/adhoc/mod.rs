@@ -3,6 +3,7 @@
 //! A host's turn is lean: it connects, makes its intent durable, does the one thing and leaves. Nothing is looked at
 //! before, and nothing is left behind.
 
+mod files;
 mod goodbye;
 mod recorder;
 mod run;

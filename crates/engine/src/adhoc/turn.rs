@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use pipedown_model::{
-    Effect, EventKind, Failure, FailureClass, Finding, FindingCode, HostPlan, HostState, HostStep, Outcome,
-    Severity, SkipReason, StepId, StepRecord, StepSpec,
+    Effect, EventKind, Failure, FailureClass, Finding, FindingCode, HostPlan, HostState, HostStep, Mode,
+    Outcome, Severity, SkipReason, StepId, StepRecord, StepSpec,
 };
 use pipedown_steps::StepError;
 
@@ -16,7 +16,9 @@ use crate::each::aside;
 
 /// Whether a host's part of a plan is of this kind: its first step is, and such a plan has no others.
 pub(crate) fn is_adhoc(host: &HostPlan) -> bool {
-    host.steps.first().is_some_and(|step| matches!(step.spec, StepSpec::Exec(_)))
+    host.steps
+        .first()
+        .is_some_and(|step| matches!(step.spec, StepSpec::Exec(_) | StepSpec::Copy(_) | StepSpec::Fetch(_)))
 }
 
 /// Gives a host its turn.
@@ -25,8 +27,9 @@ pub(crate) async fn turn(
     index: usize,
     host: &HostPlan,
     prior: Option<HostState>,
+    mode: Mode,
 ) -> Turn {
-    let turn = AdhocTurn { context, index, host, prior };
+    let turn = AdhocTurn { context, index, host, prior, mode };
     let Some(step) = host.steps.first() else { return Turn::Done };
     turn.work(step).await.unwrap_or(Turn::NotWell)
 }
@@ -38,6 +41,7 @@ pub(crate) struct AdhocTurn<'a> {
     pub(crate) index: usize,
     pub(crate) host: &'a HostPlan,
     prior: Option<HostState>,
+    pub(crate) mode: Mode,
 }
 
 /// Why a step has no outcome of its own.
@@ -65,16 +69,25 @@ impl AdhocTurn<'_> {
             return Some(end);
         }
         let mut held = self.dial().await?;
-        self.intend(&step.id).await?;
+        if self.mode == Mode::Apply {
+            self.intend(&step.id).await?;
+        }
         let done = match &step.spec {
             StepSpec::Exec(exec) => self.exec(exec, &mut held).await,
+            StepSpec::Copy(copy) => self.copy(copy, &held).await,
+            StepSpec::Fetch(fetch) => self.fetch(fetch, &held).await,
             // No other is of this kind.
             _ => Ok(Outcome::Unchanged),
         };
         let outcome = match done {
             Ok(outcome) => outcome,
             Err(Trouble::Lost(effect, error)) => {
-                self.lost(Some(step.id.clone()), effect, error).await;
+                let during = (self.mode == Mode::Apply).then(|| step.id.clone());
+                self.lost(during, effect, error).await;
+                return None;
+            }
+            Err(Trouble::Failed(_, error)) if self.mode == Mode::DryRun => {
+                self.tell(EventKind::Refused { host: self.host.host.clone(), error }).await;
                 return None;
             }
             Err(Trouble::Failed(effect, error)) => Outcome::Failed { error, effect },
@@ -98,6 +111,12 @@ impl AdhocTurn<'_> {
             // It had its turn, and nobody said to do it again.
             StepRecord::Finished { outcome: Outcome::Ran { .. } } => Some(Turn::NotWell),
             StepRecord::Finished { outcome: Outcome::Failed { effect: Effect::None, .. } } => None,
+            // It looks before it acts.
+            StepRecord::Started { .. } | StepRecord::Finished { outcome: Outcome::Failed { .. } }
+                if !matches!(step.spec, StepSpec::Exec(_)) =>
+            {
+                None
+            }
             StepRecord::Started { .. } | StepRecord::Finished { outcome: Outcome::Failed { .. } } => {
                 match self.context.options.unknown {
                     UnknownSteps::Retry => None,

@@ -2,9 +2,12 @@
 
 pub mod cancel;
 pub mod completions;
+pub mod copy;
 pub mod demo;
 pub mod doctor;
 pub mod exec;
+pub mod facts;
+pub mod fetch;
 pub mod hostkeys;
 pub mod hosts;
 pub mod plan;

@@ -1,5 +1,7 @@
 //! A connection on which nothing runs yet.
 
+use std::sync::Arc;
+
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use pipedown_engine::Line;
@@ -7,16 +9,19 @@ use pipedown_model::{Failure, FailureClass};
 use pipedown_ssh::{Connection, SshError};
 use pipedown_steps::{Exec, Secret};
 
+use crate::transfer::Transfer;
+
 /// A line over SSH.
 pub struct SshLine {
     connection: Connection,
     password: Option<Secret>,
+    transfer: Arc<Transfer>,
 }
 
 impl SshLine {
     /// Takes a connection; `password` is what sudo is given there.
-    pub fn new(connection: Connection, password: Option<Secret>) -> Self {
-        Self { connection, password }
+    pub fn new(connection: Connection, password: Option<Secret>, transfer: Arc<Transfer>) -> Self {
+        Self { connection, password, transfer }
     }
 
     fn failed(&self, error: &SshError) -> Failure {
@@ -32,6 +37,14 @@ impl Line for SshLine {
 
     fn subsystem<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Exec, Failure>> {
         async move { self.connection.subsystem(name).await.map_err(|e| self.failed(&e)) }.boxed()
+    }
+
+    fn expect(&self, bytes: u64) {
+        self.transfer.expect(bytes);
+    }
+
+    fn moved(&self, bytes: u64) {
+        self.transfer.moved(bytes);
     }
 
     fn password(&self) -> Option<Secret> {

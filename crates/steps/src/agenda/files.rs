@@ -248,6 +248,8 @@ impl Draft<'_> {
             StepSpec::SshdConfig(_)
             | StepSpec::Exec(_)
             | StepSpec::Reboot(_)
+            | StepSpec::Copy(_)
+            | StepSpec::Fetch(_)
             | StepSpec::Motd { at: None, .. }
             | StepSpec::Nologin { at: None, .. } => {}
         }
