@@ -30,6 +30,7 @@ mod hostkeys_trust;
 mod interrupt;
 mod many;
 mod offline;
+mod once;
 mod openssh_fleet;
 mod output;
 mod ownership;

@@ -45,7 +45,7 @@ pub fn plan(around: &Surroundings, called: &Called, playbook: &str, what: &str) 
         Ok(HostPlan { host: name.clone(), target, zone, window: None, steps: StepList::default() })
     };
     Ok(Plan {
-        v: 1,
+        v: Plan::FORMAT,
         compiled: Surroundings::now(),
         playbook: PlaybookSource {
             name: playbook.to_owned(),
