@@ -17,18 +17,28 @@ trap '' HUP
 exec 8>&2 2>/dev/null
 pd_tab=$(printf '\t')
 
-# Sets pd_text to the bytes of an escaped field; the X keeps final newlines from being stripped.
+# Sets pd_text to the bytes of an escaped field; the X keeps final newlines from being stripped. Most fields have no
+# escapes, and need no process.
 pd_decode() {
-	pd_text=$(printf %bX "${1#.}")
-	pd_text=${pd_text%X}
+	pd_text=${1#.}
+	case $pd_text in
+	*\\*)
+		pd_text=$(printf %bX "$pd_text")
+		pd_text=${pd_text%X}
+		;;
+	esac
 }
 
-# Appends a line to the run's ledger and waits for the disk. A line that was cut off by a full disk ends here.
+# Appends a line to the run's ledger. A line that was cut off by a full disk ends here: its last word is missing.
 pd_record() {
-	pd_now=$(date +%s) &&
-		mkdir -p "$pd_ledger" &&
-		printf '\n%s %s\n' "$1" "$pd_now" >>"$pd_ledger/$pd_run" &&
-		{ sync "$pd_ledger/$pd_run" || sync; }
+	{ [ -d "$pd_ledger" ] || mkdir -p "$pd_ledger"; } &&
+		printf '\n%s\n' "$1" >>"$pd_ledger/$pd_run"
+}
+
+# Records that something begins, and waits for the disk. Ends are not waited for: the next beginning takes them along,
+# and one that a power cut loses is an end that is not known.
+pd_begin() {
+	pd_now=$(date +%s) && pd_record "started $1 $pd_now" && { sync "$pd_ledger/$pd_run" || sync; }
 }
 
 # Writes the first $1 of the remaining words as bytes.
@@ -99,11 +109,11 @@ pd_request() {
 	done
 	if ! command -v setsid >/dev/null; then
 		pd_how=setsid
-	elif [ "$pd_name" != - ] && ! pd_record "started $pd_name"; then
+	elif [ "$pd_name" != - ] && ! pd_begin "$pd_name"; then
 		pd_how=ledger
 	else
 		pd_run_fragment "$pd_words" "$@"
-		[ "$pd_name" = - ] || pd_record "done $pd_name $pd_status"
+		[ "$pd_name" = - ] || pd_record "done $pd_name $pd_status ."
 	fi
 	printf '\n%s %s %s\n' "$pd_nonce" "$pd_status" "$pd_how" >&8
 	printf '\n%s %s %s\n' "$pd_nonce" "$pd_status" "$pd_how" || exit 1

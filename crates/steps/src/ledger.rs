@@ -65,7 +65,8 @@ fn parse(text: &str) -> Vec<LedgerEntry> {
                     entries.push(LedgerEntry { name: (*name).to_owned(), started, status: None });
                 }
             }
-            ["done", name, status, _at] => {
+            // The last word shows that the line is whole; it used to be the time.
+            ["done", name, status, _] => {
                 let open = entries.iter_mut().rev().find(|entry| entry.name == *name);
                 if let (Some(entry), Ok(status)) = (open, status.parse()) {
                     entry.status = Some(status);
@@ -83,7 +84,7 @@ mod tests {
 
     #[test]
     fn what_is_begun_and_not_finished_stays_open() {
-        let text = "\nstarted arm 100\n\ndone arm 0 101\n\nstarted wall 102\n";
+        let text = "\nstarted arm 100\n\ndone arm 0 .\n\nstarted wall 102\n";
         let entry = |name: &str, started, status| LedgerEntry { name: name.into(), started, status };
         assert_eq!(parse(text), [entry("arm", 100, Some(0)), entry("wall", 102, None)]);
     }
