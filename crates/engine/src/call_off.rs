@@ -1,11 +1,11 @@
 //! Taking many hosts back: `cancel`, a request over the control socket, `--require-all`.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use pipedown_model::{EventKind, HostName};
+use pipedown_model::{EventKind, HostName, RunState};
 use tokio_util::sync::CancellationToken;
 
 use crate::conductor::Conductor;
@@ -22,11 +22,15 @@ const LONGEST: Duration = Duration::from_secs(30);
 impl Conductor {
     /// The hosts to take back: the named ones, or all on which something may stand.
     pub(crate) async fn undoable(&self, named: &[HostName]) -> Vec<usize> {
-        let state = self.context.proposer.state().await;
-        let state = state.as_ref();
-        let may_stand =
-            |host: &HostName| state.and_then(|s| s.hosts.get(host)).is_none_or(|h| undo::may_stand(&h.phase));
-        self.hosts_where(|host| if named.is_empty() { may_stand(host) } else { named.contains(host) })
+        if !named.is_empty() {
+            return self.named(named);
+        }
+        let nothing_left = |state: &RunState| -> HashSet<HostName> {
+            let hosts = state.hosts.iter().filter(|(_, host)| !undo::may_stand(&host.phase));
+            hosts.map(|(name, _)| name.clone()).collect()
+        };
+        let nothing_left = self.context.proposer.read(nothing_left).await.unwrap_or_default();
+        self.hosts_where(|host| !nothing_left.contains(host))
     }
 
     /// The named hosts, or every host: what there is to take back when nothing is recorded.

@@ -3,7 +3,7 @@
 //! Journal before wire, wire before screen: an executor's intent is answered only once the journal has
 //! it, and consumers are given only what is durable.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
@@ -19,7 +19,9 @@ pub type Clock = Arc<dyn Fn() -> DateTime<Utc> + Send + Sync>;
 /// How many proposals may wait: executors feel the journal's speed.
 const BACKLOG: usize = 1024;
 
-#[derive(Debug)]
+/// Looks at the state, with all that was told before.
+type Look = Box<dyn FnOnce(Option<&RunState>) + Send>;
+
 enum What {
     Event(EventKind),
     /// The verdict follows from the state, which the dispatcher alone has.
@@ -28,15 +30,12 @@ enum What {
     Attach(mpsc::UnboundedSender<Arc<Event>>),
     /// All further consumers leave, once they have seen what was told so far.
     Detach,
-    /// The state as it is now.
-    State(oneshot::Sender<Option<RunState>>),
-    /// One host as it is now.
-    Host(HostName, oneshot::Sender<Option<HostState>>),
+    /// Reads from the state what somebody wants to know.
+    Read(Look),
     /// Answered once everything told so far is durable.
     Settle,
 }
 
-#[derive(Debug)]
 struct Proposal {
     what: What,
     durable: Option<oneshot::Sender<Result<(), EngineError>>>,
@@ -68,18 +67,36 @@ impl Proposer {
         let _ = self.0.send(Proposal { what: What::Detach, durable: None }).await;
     }
 
-    /// The run's state, with all that was told before.
-    pub(crate) async fn state(&self) -> Option<RunState> {
-        let (ask, answer) = oneshot::channel();
-        let _ = self.0.send(Proposal { what: What::State(ask), durable: None }).await;
+    /// Reads from the run's state, with all that was told before; what is wanted is taken out there, so that the state of
+    /// ten thousand hosts is not copied for one of them.
+    pub(crate) async fn read<T: Send + 'static>(
+        &self,
+        wanted: impl FnOnce(&RunState) -> T + Send + 'static,
+    ) -> Option<T> {
+        let (tell, answer) = oneshot::channel();
+        let look = Box::new(move |state: Option<&RunState>| drop(tell.send(state.map(wanted))));
+        let _ = self.0.send(Proposal { what: What::Read(look), durable: None }).await;
         answer.await.ok().flatten()
+    }
+
+    /// The whole of the run's state, with all that was told before.
+    pub(crate) async fn state(&self) -> Option<RunState> {
+        self.read(RunState::clone).await
     }
 
     /// One host of the run, with all that was told before.
     pub(crate) async fn host(&self, host: &HostName) -> Option<HostState> {
-        let (ask, answer) = oneshot::channel();
-        let _ = self.0.send(Proposal { what: What::Host(host.clone(), ask), durable: None }).await;
-        answer.await.ok().flatten()
+        let host = host.clone();
+        self.read(move |state| state.hosts.get(&host).cloned()).await.flatten()
+    }
+
+    /// The hosts that somebody has asked to call off.
+    pub(crate) async fn called_off(&self) -> HashSet<HostName> {
+        let called_off = |state: &RunState| {
+            let hosts = state.hosts.iter().filter(|(_, host)| host.cancel_requested);
+            hosts.map(|(name, _)| name.clone()).collect()
+        };
+        self.read(called_off).await.unwrap_or_default()
     }
 
     /// Waits until everything told before is durable.
@@ -215,14 +232,7 @@ impl Dispatcher {
                 self.detach_after = Some(self.sent);
                 return self.detach();
             }
-            What::State(answer) => {
-                let _ = answer.send(self.state.clone());
-                return;
-            }
-            What::Host(host, answer) => {
-                let _ = answer.send(self.state.as_ref().and_then(|state| state.hosts.get(&host)).cloned());
-                return;
-            }
+            What::Read(look) => return look(self.state.as_ref()),
             What::Settle => return self.settle(proposal.durable),
         };
         let event = Event { v: 1, run: self.run.clone(), seq: self.sent + 1, at: (self.clock)(), kind };

@@ -1,9 +1,9 @@
 //! Batch after batch: every host has its turn, within the budgets and the slots, and what must be well is looked at.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
-use pipedown_model::{EventKind, Gate, HostPhase, HostState, Mode};
+use pipedown_model::{EventKind, Gate, HostName, HostPhase, HostState, Mode, RunState};
 use tokio::sync::mpsc;
 
 use crate::batches::{Ending, Rollout, Tally, is_back};
@@ -160,16 +160,15 @@ impl Conductor {
 
     /// Hosts that nobody has called off meanwhile; first those that are tried again, because they count already.
     async fn not_called_off(&self, hosts: &[usize]) -> Vec<usize> {
-        let state = self.context.proposer.state().await;
-        let called_off = |index: &usize| {
-            let host = self.context.plan.hosts.get(*index)?;
-            Some(state.as_ref()?.hosts.get(&host.host)?.cancel_requested)
-        };
+        let called_off = self.context.proposer.called_off().await;
+        let plan = &self.context.plan;
+        let stays =
+            |index: &usize| plan.hosts.get(*index).is_some_and(|host| !called_off.contains(&host.host));
         let again = |index: &usize| {
             let host = self.context.plan.hosts.get(*index).and_then(|host| self.prior(host));
             host.is_some_and(is_away)
         };
-        let left = hosts.iter().copied().filter(|index| called_off(index) != Some(true));
+        let left = hosts.iter().copied().filter(stays);
         let (mut first, others): (Vec<usize>, Vec<usize>) = left.partition(again);
         first.extend(others);
         first
@@ -187,11 +186,14 @@ impl Conductor {
         let context = &self.context;
         let wanted = context.options.limits.health.as_ref().or(context.plan.limits.health.as_ref());
         let Some(wanted) = wanted.filter(|_| mode == Mode::Apply) else { return true };
-        let Some(state) = context.proposer.state().await else { return true };
-        let is_well = |index: &usize| {
-            let host = context.plan.hosts.get(*index).and_then(|plan| state.hosts.get(&plan.host));
-            host.and_then(Ending::of).is_some_and(Ending::is_well)
+        let ended_well = |state: &RunState| -> HashSet<HostName> {
+            let well = |host: &HostState| Ending::of(host).is_some_and(Ending::is_well);
+            let hosts = state.hosts.iter().filter(|(_, host)| well(host));
+            hosts.map(|(name, _)| name.clone()).collect()
         };
+        let Some(well) = context.proposer.read(ended_well).await else { return true };
+        let is_well =
+            |index: &usize| context.plan.hosts.get(*index).is_some_and(|plan| well.contains(&plan.host));
         let hosts: Vec<usize> = rollout.members(place).filter(is_well).collect();
         let Some(error) = health::checked(context, wanted, number(place), &hosts).await else { return true };
         let of = rollout.batches();

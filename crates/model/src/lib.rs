@@ -44,4 +44,4 @@ pub use sshd::{
     SshdValue, SshdVersion, check_sshd_criteria, nearest_sshd_keyword, sshd_criteria_need, sshd_keyword,
     sshd_keywords, sshd_notes, sshd_seconds, sshd_words,
 };
-pub use state::{HostState, RunState, StepRecord};
+pub use state::{HostState, RunState, StepRecord, StepRecords};

@@ -5,25 +5,14 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+mod step_records;
+
+pub use step_records::{StepRecord, StepRecords};
+
 use crate::{
     Effect, Event, EventKind, ExitCode, Failure, Finding, HostName, HostPhase, IllegalTransition, Mode,
     Operator, Outcome, RunId, ShutdownHow, StepId, TextId, Verdict,
 };
-
-/// What is known about one step of one host.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum StepRecord {
-    /// The intent is durable, the outcome unknown.
-    Started {
-        /// How often it was tried.
-        attempt: u32,
-    },
-    /// It ended.
-    Finished {
-        /// How.
-        outcome: Outcome,
-    },
-}
 
 /// What is known about one host.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,7 +20,7 @@ pub struct HostState {
     /// Where it stands.
     pub phase: HostPhase,
     /// Its steps.
-    pub steps: BTreeMap<StepId, StepRecord>,
+    pub steps: StepRecords,
     /// What gates found.
     pub findings: Vec<Finding>,
     /// The last failure.
@@ -62,7 +51,7 @@ impl HostState {
     fn new() -> Self {
         Self {
             phase: HostPhase::Waiting,
-            steps: BTreeMap::new(),
+            steps: StepRecords::default(),
             findings: Vec::new(),
             error: None,
             machine_id: None,
