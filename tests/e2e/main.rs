@@ -19,6 +19,7 @@ mod copy;
 mod demo;
 mod doctor;
 mod dry_run;
+mod exec;
 mod exit_codes;
 mod facts;
 mod host_sets;
