@@ -24,11 +24,11 @@ struct Kept {
 /// # Errors
 /// Why it cannot.
 pub fn sendable(plan: &Plan, host: &HostPlan) -> Result<(), StepError> {
-    let steps = host.steps.iter().filter_map(|step| match &step.spec {
+    let mut steps = host.steps.iter().filter_map(|step| match &step.spec {
         StepSpec::Exec(exec) => Some(exec),
         _ => None,
     });
-    steps.map(|exec| start(plan, host, exec, true).line().map(drop)).collect()
+    steps.try_for_each(|exec| start(plan, host, exec, true).line().map(drop))
 }
 
 fn start(plan: &Plan, host: &HostPlan, step: &ExecStep, has_password: bool) -> Start {
