@@ -119,7 +119,13 @@ fn the_example_of_the_guide_is_valid() {
     let example = guide.split("```toml\n").nth(1).unwrap().split("```").next().unwrap();
     let playbook = parse(example).unwrap_or_else(|error| panic!("{}", error.render(false)));
     assert_eq!((playbook.name(), playbook.steps.len()), ("tell-and-reboot", 2));
-    let step = guide.split("```toml\n").nth(2).unwrap().split("```").next().unwrap();
+    let top = guide.split("```toml\n").nth(2).unwrap().split("```").next().unwrap();
+    let text = format!("name = \"mine\"\nwindow = \"none\"\n{top}[[steps]]\nkind = \"reboot\"\n");
+    let playbook = parse(&text).unwrap_or_else(|error| panic!("{}", error.render(false)));
+    let rollout = &playbook.rollout;
+    let health = rollout.health.as_ref().map(|health| (health.local.len(), health.run.is_some()));
+    assert_eq!((rollout.max_down.len(), health), (2, Some((2, true))));
+    let step = guide.split("```toml\n").nth(3).unwrap().split("```").next().unwrap();
     let text = format!("name = \"mine\"\nwindow = \"none\"\n[vars]\nlevel = \"INFO\"\n{step}");
     let playbook = parse(&text).unwrap_or_else(|error| panic!("{}", error.render(false)));
     assert_eq!(playbook.steps[0].kind.word(), "sshd_config");
