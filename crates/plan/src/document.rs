@@ -3,6 +3,7 @@
 //! Not serde: its errors name one expected type at a time and lose the key of a nested table, and the
 //! order of tables, which decides which group wins.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use serde_json::Value;
@@ -100,29 +101,26 @@ impl<'a> Table<'a> {
 
     /// The entries in the order of the file.
     pub fn items(&self) -> Vec<Item<'a>> {
-        let mut items: Vec<Item<'a>> = self
-            .table
-            .iter()
-            .map(|(key, value)| Item {
-                source: self.source,
-                value: value.get_ref(),
-                span: value.span(),
-                key_span: key.span(),
-                name: key.get_ref(),
-                path: if self.path.is_empty() {
-                    key.get_ref().to_string()
-                } else {
-                    format!("{}.{}", self.path, key.get_ref())
-                },
-            })
-            .collect();
+        let mut items: Vec<Item<'a>> = self.table.iter().map(|(key, value)| self.item(key, value)).collect();
         items.sort_by_key(|item| item.key_span.start);
         items
     }
 
+    fn item(&self, key: &'a Spanned<Cow<'a, str>>, value: &'a Spanned<DeValue<'a>>) -> Item<'a> {
+        let name: &str = key.get_ref();
+        Item {
+            source: self.source,
+            value: value.get_ref(),
+            span: value.span(),
+            key_span: key.span(),
+            name,
+            path: if self.path.is_empty() { name.to_owned() } else { format!("{}.{name}", self.path) },
+        }
+    }
+
     /// One entry.
     pub fn get(&self, name: &str) -> Option<Item<'a>> {
-        self.items().into_iter().find(|item| item.name == name)
+        self.table.get_key_value(name).map(|(key, value)| self.item(key, value))
     }
 
     /// One entry that must be there.
@@ -135,6 +133,10 @@ impl<'a> Table<'a> {
 
     /// Refuses keys that are not among the known ones.
     pub fn deny_unknown(&self, known: &[&str], what: &str) -> Result<(), InputError> {
+        // Asked of every table of a file; what is needed for an error is made for an error.
+        if self.table.keys().all(|key| known.contains(&key.get_ref().as_ref())) {
+            return Ok(());
+        }
         match self.items().iter().find(|item| !known.contains(&item.name)) {
             None => Ok(()),
             Some(item) => Err(self
@@ -200,6 +202,29 @@ impl<'a> Item<'a> {
                 .map(Value::from)
                 .map_err(|_| self.error(format!("`{}` is too large a number", self.path))),
             _ => Err(self.wrong("a string, a whole number or a boolean")),
+        }
+    }
+
+    /// What JSON has too, but for nothing: strings, numbers, booleans, lists and tables of them.
+    pub fn value(&self) -> Result<Value, InputError> {
+        match self.value {
+            DeValue::Float(number) => {
+                let finite =
+                    number.as_str().replace('_', "").parse().ok().and_then(serde_json::Number::from_f64);
+                finite.map(Value::Number).ok_or_else(|| self.error(format!("`{}` must be finite", self.path)))
+            }
+            DeValue::Array(list) => {
+                let list: Result<Vec<Value>, _> =
+                    self.elements(list.iter()).map(|item| item.value()).collect();
+                list.map(Value::Array)
+            }
+            DeValue::Table(_) => {
+                let entries = self.table()?.items();
+                let entries = entries.iter().map(|item| Ok((item.name.to_owned(), item.value()?)));
+                entries.collect::<Result<serde_json::Map<_, _>, _>>().map(Value::Object)
+            }
+            DeValue::Datetime(_) => Err(self.wrong("a string, a number, a boolean, a list or a table")),
+            _ => self.scalar(),
         }
     }
 

@@ -1,13 +1,16 @@
 //! The files that a plan is made from: the only place of this crate that reads the disk.
 
+mod vars;
+
 use std::fs;
+use std::io::Read as _;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use chrono_tz::Tz;
 
 use crate::diagnostic::Source;
-use crate::inventory::{Inventory, Notice};
+use crate::inventory::{Beside, Format, Inventory, Notice};
 use crate::{InputError, PlanError};
 
 /// What the process knows of its surroundings; gathered by the caller.
@@ -32,6 +35,10 @@ pub struct Surroundings {
 pub struct Located {
     /// Its path, absolute; always to be printed.
     pub path: PathBuf,
+    /// What kind it is, if that was said.
+    pub format: Option<Format>,
+    /// Why others could change it, if they could.
+    pub exposed: Option<String>,
     /// To be printed before it.
     pub notices: Vec<Notice>,
 }
@@ -46,14 +53,15 @@ pub struct Located {
 pub fn locate(around: &Surroundings) -> Result<Located, PlanError> {
     for (named, by) in [(&around.flag, "-i"), (&around.variable, "$PIPEDOWN_INVENTORY")] {
         if let Some(path) = named.as_ref().filter(|path| !path.as_os_str().is_empty()) {
-            let path = around.current.join(path);
-            let notices = exposed(&path, around.uid)
-                .map(|why| {
-                    Notice(format!("{} (given by {by}) can be changed by others: {why}", path.display()))
-                })
-                .into_iter()
-                .collect();
-            return Ok(Located { path, notices });
+            let (format, path) = match path.to_str().map(Format::prefixed).transpose()? {
+                Some((format, path)) => (format, around.current.join(path)),
+                None => (None, around.current.join(path)),
+            };
+            let exposed = exposed(&path, around.uid);
+            let warn =
+                |why| Notice(format!("{} (given by {by}) can be changed by others: {why}", path.display()));
+            let notices = exposed.iter().map(warn).collect();
+            return Ok(Located { path, format, exposed, notices });
         }
     }
     let mut notices = Vec::new();
@@ -61,7 +69,7 @@ pub fn locate(around: &Surroundings) -> Result<Located, PlanError> {
     let mut looked = vec!["-i".to_owned(), "$PIPEDOWN_INVENTORY".to_owned(), here.display().to_string()];
     if here.is_file() {
         match exposed(&here, around.uid) {
-            None => return Ok(Located { path: here, notices }),
+            None => return Ok(Located { path: here, format: Some(Format::Toml), exposed: None, notices }),
             Some(why) => {
                 let text = format!("skipped {}, which can be changed by others: {why}", here.display());
                 if let Some(last) = looked.last_mut() {
@@ -75,7 +83,7 @@ pub fn locate(around: &Surroundings) -> Result<Located, PlanError> {
     if let Some(config) = config.or_else(|| around.home.as_ref().map(|home| home.join(".config"))) {
         let path = config.join("pipedown/inventory.toml");
         if path.is_file() {
-            return Ok(Located { path, notices });
+            return Ok(Located { path, format: Some(Format::Toml), exposed: None, notices });
         }
         looked.push(path.display().to_string());
     }
@@ -119,14 +127,56 @@ pub fn read(path: &Path) -> Result<Source, PlanError> {
     Ok(Source::new(&path.display().to_string(), &text))
 }
 
-/// Reads and checks an inventory.
+/// Whether an inventory is a program that prints it: executable, beginning as programs and scripts do, and not
+/// named like a file of data.
+pub fn is_program(located: &Located) -> bool {
+    if !matches!(located.format, None | Some(Format::AnsibleJson)) {
+        return false;
+    }
+    let ending = located.path.extension().and_then(|ending| ending.to_str()).unwrap_or_default();
+    if ["toml", "ini", "yml", "yaml", "json", "cfg"].contains(&ending) {
+        return false;
+    }
+    let executable = fs::metadata(&located.path)
+        .is_ok_and(|metadata| metadata.is_file() && metadata.permissions().mode() & 0o111 != 0);
+    let mut head = [0_u8; 4];
+    let read = fs::File::open(&located.path).and_then(|mut file| file.read(&mut head));
+    executable
+        && read
+            .is_ok_and(|length| head.get(..length).is_some_and(|h| h.starts_with(b"#!") || h == b"\x7fELF"))
+}
+
+/// Reads and checks an inventory, and the variables beside one of Ansible's.
 ///
 /// # Errors
 /// When it cannot be read or is not valid.
 pub fn load(located: &Located, home: Option<&Path>) -> Result<Inventory, PlanError> {
     let source = read(&located.path)?;
+    let format = located.format.unwrap_or_else(|| Inventory::recognise(&source));
+    understood(&source, format, located, home)
+}
+
+/// Reads and checks what a program printed for an inventory.
+///
+/// # Errors
+/// When it is not valid.
+pub fn load_output(located: &Located, output: &str, home: Option<&Path>) -> Result<Inventory, PlanError> {
+    let source = Source::new(&format!("{} --list", located.path.display()), output);
+    understood(&source, Format::AnsibleJson, located, home)
+}
+
+fn understood(
+    source: &Source,
+    format: Format,
+    located: &Located,
+    home: Option<&Path>,
+) -> Result<Inventory, PlanError> {
     let folder = located.path.parent().unwrap_or(Path::new("/"));
-    Ok(Inventory::parse(source, folder, home)?)
+    let vars = match format {
+        Format::AnsibleIni | Format::AnsibleYaml | Format::AnsibleJson => vars::beside(folder)?,
+        _ => Vec::new(),
+    };
+    Ok(Inventory::read(source, format, &Beside { folder, home, vars: &vars })?)
 }
 
 /// The controller's time zone: `$TZ` if it names one, else the system's, else UTC with a notice.

@@ -31,7 +31,7 @@ pub use diagnostic::{InputError, Source};
 pub use error::PlanError;
 pub use given::Given;
 pub use hostset::{HostSet, Outcome, Outside, Unavailable, fold};
-pub use inventory::{Host, Inventory, Named, Notice};
+pub use inventory::{Beside, Format, Host, Inventory, Named, Notice, VarFile};
 pub use plan_file::{from_json, to_json};
 pub use playbook::{Catalog, Found, Origin, Playbook, SETTINGS, UNSET, Variable, WindowNeed};
 pub use snippet::first_match;

@@ -238,6 +238,8 @@ fn of_window(event: &Event, state: &RunState, style: &Style) -> Option<Said> {
             Mode::Apply if is_unchanged(event, state) => {
                 (NOTABLE, Tone::Good, "unchanged", "all was so already".into())
             }
+            // That it is done is seen from what it printed.
+            Mode::Apply if has_run(event, state) => (DETAIL, Tone::Good, "done", "it succeeded".into()),
             Mode::Apply => (NOTABLE, Tone::Good, "done", "nothing is armed".into()),
         },
         _ => return None,
@@ -334,6 +336,12 @@ fn finished(changed: &'static str, step: &StepId, outcome: &Outcome) -> Said {
             (PROBLEM, Tone::Bad, "unknown", format!("not known: what {step} changed; {}", failed(error)))
         }
     }
+}
+
+/// Whether a command was run on the event's host as it was typed.
+fn has_run(event: &Event, state: &RunState) -> bool {
+    let host = event.kind.host().and_then(|host| state.hosts.get(host));
+    host.is_some_and(crate::standing::has_run)
 }
 
 pub(crate) fn skipped(reason: &SkipReason) -> &'static str {

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use chrono::{DateTime, Utc};
 use pipedown_model::{HostPhase, HostState, Mode, RunState};
 
-use crate::standing::Standing;
+use crate::standing::{Standing, has_run};
 use crate::table::pad;
 use crate::{Style, clock};
 
@@ -34,7 +34,10 @@ fn commands(state: &RunState, now: DateTime<Utc>, style: &Style) -> Vec<(String,
         commands.push((format!("pipedown status {run}"), "what the hosts themselves say".into()));
         commands.push((format!("pipedown cancel {run}"), cancel_until(state, now, style, still)));
     }
-    let resumable = standings.iter().any(|s| s.may_resume());
+    // A command that had its turn is not run again by itself.
+    let has_turn = |h: &&HostState| !(has_run(h) && Standing::of(h, state.mode) == Standing::Failed);
+    let left = state.hosts.values().filter(has_turn);
+    let resumable = left.into_iter().any(|h| Standing::of(h, state.mode).may_resume());
     if resumable && ahead && !state.cancel_requested {
         commands
             .push((format!("pipedown resume {run}"), "the hosts that are not where they should be".into()));

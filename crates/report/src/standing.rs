@@ -118,6 +118,12 @@ impl Standing {
     }
 }
 
+/// Whether a command was run on the host as it was typed.
+pub(crate) fn has_run(host: &HostState) -> bool {
+    let ran = |record: &StepRecord| matches!(record, StepRecord::Finished { outcome: Outcome::Ran { .. } });
+    host.steps.values().any(ran)
+}
+
 fn has_changed(host: &HostState) -> bool {
     host.steps.values().any(|record| match record {
         StepRecord::Started { .. } => true,

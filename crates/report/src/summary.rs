@@ -8,7 +8,7 @@ use pipedown_model::{HostName, HostPhase, Mode, RunState, Verdict};
 use crate::dry_run::dry_run;
 use crate::next_steps::next_steps;
 use crate::problems::{on_controller, problems, went_on};
-use crate::standing::Standing;
+use crate::standing::{Standing, has_run};
 use crate::style::{REVERTS, Tone, count, ending};
 use crate::table::pad;
 use crate::{Style, clock, printable};
@@ -105,9 +105,15 @@ fn verdict(state: &RunState, tally: &Tally<'_>, now: DateTime<Utc>, style: &Styl
     let (tone, text) = match state.verdict {
         None => (Tone::Bad, "unfinished: the process that worked on this run did not end it".to_owned()),
         Some(_) if state.mode == Mode::DryRun => dry_verdict(number(&[Standing::WouldChange]), problems, all),
+        Some(Verdict::Clean) if state.hosts.values().any(has_run) => {
+            (Tone::Good, format!("succeeded on {}", hosts(all)))
+        }
         Some(Verdict::Clean) => (Tone::Good, "done on every host; nothing is armed".into()),
         Some(Verdict::Armed) => armed_verdict(state, now),
         Some(Verdict::Cancelled) => (Tone::Good, cancelled_verdict(tally)),
+        Some(Verdict::HostsFailed) if state.hosts.values().any(has_run) => {
+            (Tone::Bad, format!("succeeded on {} of {}", number(&[Standing::Done]), hosts(all)))
+        }
         Some(Verdict::HostsFailed) => (
             Tone::Bad,
             format!("not all: {problems} of {} {} not where asked for", hosts(all), are(problems)),

@@ -352,3 +352,6 @@ fn lost() -> StepError {
 fn refused() -> StepError {
     StepError::Start { text: "the server refused to run a command".to_owned() }
 }
+
+#[cfg(test)]
+mod tests;

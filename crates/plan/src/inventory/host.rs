@@ -3,10 +3,10 @@
 use std::path::PathBuf;
 
 use chrono_tz::Tz;
-use pipedown_model::{HostName, Target};
+use pipedown_model::{Become, HostName, Target};
 use serde_json::{Map, Value};
 
-use super::read::Settings;
+use super::settings::{Settings, Template};
 use super::{Entry, Inventory, SectionKind};
 
 /// A host of the inventory.
@@ -67,6 +67,7 @@ impl<'a> Host<'a> {
         let found =
             |settings: &Settings| settings.keys.iter().find(|(name, _)| *name == key).map(|(_, at)| *at);
         let at = self.settings().rev().find_map(found)?;
+        // What stands in another file, or nobody knows where, has no line here.
         let before = self.inventory.source.text().get(..at)?;
         Some(before.matches('\n').count() + 1)
     }
@@ -82,8 +83,41 @@ impl<'a> Host<'a> {
             logins: self.find(|s| &s.logins).cloned().unwrap_or_default(),
             identity_files: files(|s| &s.identity_files),
             known_hosts: files(|s| &s.known_hosts),
-            r#become: self.find(|s| &s.become_).copied().unwrap_or_default(),
+            r#become: self.become_(),
         }
+    }
+
+    /// How its account becomes root.
+    fn become_(&self) -> Become {
+        if let Some(plain) = self.find(|s| &s.become_) {
+            return *plain;
+        }
+        match self.find(|s| &s.escalates) {
+            Some(true) => self.find(|s| &s.method).copied().unwrap_or(Become::Sudo),
+            _ => Become::None,
+        }
+    }
+
+    /// Whether it is said how its account becomes root.
+    pub(super) fn names_become(&self) -> bool {
+        self.find(|s| &s.become_).is_some() || self.find(|s| &s.escalates).is_some()
+    }
+
+    /// The accounts that must get in too, if they are named.
+    pub(super) fn logins(&self) -> Option<&'a [String]> {
+        self.find(|s| &s.logins).map(Vec::as_slice)
+    }
+
+    /// Who logs in when neither the inventory nor ssh_config says who; the local user if nobody.
+    pub fn default_user(&self) -> Option<&'static str> {
+        self.inventory.default_user()
+    }
+
+    /// The value with `{{ }}` that decides a key, if it is such a one that does.
+    pub(super) fn template(&self, key: &str) -> Option<&'a Template> {
+        let deciding =
+            self.settings().rev().find(|settings| settings.keys.iter().any(|(name, _)| *name == key))?;
+        deciding.templates.iter().find(|template| template.key == key)
     }
 
     /// Its time zone, when the inventory names one.
@@ -98,6 +132,11 @@ impl<'a> Host<'a> {
             merged.extend(settings.vars.iter().map(|(name, value)| (name.clone(), value.clone())));
         }
         merged
+    }
+
+    /// What all its sections say, the least particular first.
+    pub(super) fn all_settings(&self) -> impl Iterator<Item = &'a Settings> {
+        self.settings()
     }
 
     fn settings(&self) -> impl DoubleEndedIterator<Item = &'a Settings> {

@@ -3,18 +3,42 @@
 //! Settings are kept where they were written (defaults, groups, hosts) and looked up when asked for:
 //! 50,000 hosts share the strings of their groups. The most particular wins: a host's own section,
 //! then its groups (of two groups, the one further down in the file), then the defaults.
+//!
+//! Each format has a file that reads it (`toml`, `ansible_ini`, …); `families` holds Ansible's rules of who
+//! inherits what; `write` prints any inventory in any format, and `compare` says what was lost on the way.
 
+mod ansible_ini;
+mod ansible_json;
+mod ansible_yaml;
+mod clustershell;
+mod compare;
+mod connection;
+mod families;
+mod format;
 mod host;
+mod literal;
+mod ranges;
 mod read;
+mod scalar;
 mod select;
+mod settings;
+mod ssh_config;
+mod templates;
+mod toml;
+mod words;
+mod write;
+mod yaml;
 
 use std::collections::HashMap;
 
 use pipedown_model::HostName;
 
 use crate::diagnostic::Source;
+pub use families::VarFile;
+pub use format::Format;
 pub use host::{Host, Named};
-use read::Settings;
+pub use read::Beside;
+use settings::Settings;
 
 /// Something worth telling that does not stop anything.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,6 +48,8 @@ pub struct Notice(pub String);
 #[derive(Debug, Clone)]
 pub struct Inventory {
     source: Source,
+    format: Format,
+    notices: Vec<Notice>,
     sections: Vec<Section>,
     hosts: Vec<Entry>,
     index: HashMap<HostName, usize>,
@@ -36,13 +62,45 @@ struct Section {
     settings: Settings,
     /// The hosts of a group, as numbers in inventory order.
     members: Vec<usize>,
+    lineage: Lineage,
 }
 
+/// How a group came to its hosts, for formats where groups have children.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Lineage {
+    /// The hosts that it names itself; all its hosts when there is nothing here.
+    own: Option<Vec<usize>>,
+    /// The groups below it.
+    children: Vec<String>,
+    /// Of two groups equally far below `all`, the higher wins (`ansible_group_priority`).
+    priority: i64,
+}
+
+/// In the order in which they count, the least particular first.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum SectionKind {
     Defaults,
     Group(String),
+    /// A file of `group_vars`: counts more than what the inventory says of any group.
+    GroupFile(String),
     Hosts,
+    /// A file of `host_vars`.
+    HostFile,
+    /// Values with `{{ }}`, worked out for one host.
+    Filled,
+}
+
+impl SectionKind {
+    fn rank(&self) -> u8 {
+        match self {
+            Self::Defaults => 0,
+            Self::Group(_) => 1,
+            Self::GroupFile(_) => 2,
+            Self::Hosts => 3,
+            Self::HostFile => 4,
+            Self::Filled => 5,
+        }
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -53,6 +111,59 @@ struct Entry {
 }
 
 impl Inventory {
+    fn new(source: Source, format: Format) -> Self {
+        let (sections, hosts, index) = (Vec::new(), Vec::new(), HashMap::new());
+        Self { source, format, notices: Vec::new(), sections, hosts, index }
+    }
+
+    fn push(&mut self, kind: SectionKind, settings: Settings) {
+        self.add(kind, settings, Vec::new());
+    }
+
+    fn add(&mut self, kind: SectionKind, settings: Settings, members: Vec<usize>) {
+        self.sections.push(Section { kind, settings, members, lineage: Lineage::default() });
+    }
+
+    fn declare(&mut self, name: HostName) -> usize {
+        let next = self.hosts.len();
+        let index = *self.index.entry(name.clone()).or_insert(next);
+        if index == next {
+            self.hosts.push(Entry { name, sections: Vec::new() });
+        }
+        index
+    }
+
+    /// Tells every host its sections, by their kind, each kind in the file's order.
+    fn attach(&mut self) {
+        self.sections.sort_by_key(|section| section.kind.rank());
+        for (number, section) in (0_u32..).zip(&self.sections) {
+            if section.kind == SectionKind::Defaults {
+                self.hosts.iter_mut().for_each(|host| host.sections.push(number));
+            }
+            for member in &section.members {
+                if let Some(host) = self.hosts.get_mut(*member) {
+                    host.sections.push(number);
+                }
+            }
+        }
+    }
+
+    /// What there is to tell of it: what is in it and does not count.
+    pub fn notices(&self) -> &[Notice] {
+        &self.notices
+    }
+
+    /// What kind of inventory it was read from.
+    pub fn format(&self) -> Format {
+        self.format
+    }
+
+    /// Who logs in to hosts when neither the inventory nor ssh_config says who: root with pipedown's own format, and
+    /// with others the local user, as with the tools that they are for.
+    pub fn default_user(&self) -> Option<&'static str> {
+        (self.format == Format::Toml).then_some("root")
+    }
+
     /// The path it was read from, for people.
     pub fn path(&self) -> &str {
         self.source.name()

@@ -1,321 +1,46 @@
-//! Reads the inventory's TOML.
+//! Reads an inventory of any kind.
 
-use std::collections::HashMap;
-use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::collections::BTreeSet;
+use std::path::Path;
 
-use chrono_tz::Tz;
-use pipedown_model::{Become, HostName};
-use serde_json::Value;
-
-use super::{Entry, Inventory, Section, SectionKind};
+use super::connection::Reader;
+use super::families::VarFile;
+use super::format::Format;
+use super::{Inventory, Notice, ansible_ini, ansible_json, ansible_yaml, clustershell, ssh_config};
 use crate::diagnostic::{InputError, Source};
-use crate::document::{self, Field, Item, Table};
-use crate::hostset::{self, Atom, HostSet, Nothing, Op, Pattern, Wildcards};
-use crate::time::zone_named;
 
-/// What a section says; nothing where it is silent.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Settings {
-    pub address: Option<String>,
-    pub port: Option<u16>,
-    pub user: Option<String>,
-    pub logins: Option<Vec<String>>,
-    pub identity_files: Option<Vec<PathBuf>>,
-    pub known_hosts: Option<Vec<PathBuf>>,
-    pub become_: Option<Become>,
-    pub zone: Option<Tz>,
-    pub vars: Vec<(String, Value)>,
-    /// Where in the file its keys stand.
-    pub keys: Vec<(&'static str, usize)>,
+/// What belongs to an inventory besides its text.
+#[derive(Debug, Clone, Copy)]
+pub struct Beside<'a> {
+    /// The folder of the file: relative paths start there.
+    pub folder: &'a Path,
+    /// What `~` is.
+    pub home: Option<&'a Path>,
+    /// The files of `group_vars` and `host_vars` in that folder, for Ansible's formats.
+    pub vars: &'a [VarFile],
 }
-
-/// The keys of `[defaults]`; groups have `hosts` too, hosts `address`.
-const SETTINGS: [&str; 8] =
-    ["port", "user", "logins", "identity_file", "known_hosts", "become", "zone", "vars"];
 
 impl Inventory {
-    /// Reads an inventory. Relative paths in it are meant from `folder`, `~` is `home`.
+    /// Recognises the kind of a text by the name of its file and by what is in it.
+    pub fn recognise(source: &Source) -> Format {
+        Format::of(source.name(), source.text())
+    }
+
+    /// Reads an inventory of a kind.
     ///
     /// # Errors
-    /// When the text is not a valid inventory; the error points at the place.
-    pub fn parse(source: Source, folder: &Path, home: Option<&Path>) -> Result<Self, InputError> {
-        let document = document::parse(&source)?;
-        let root = Table::root(&source, &document);
-        root.deny_unknown(&["defaults", "groups", "hosts"], "the inventory")?;
-        let reader = Reader { source: &source, folder, home };
-        let mut inventory =
-            Self { source: source.clone(), sections: Vec::new(), hosts: Vec::new(), index: HashMap::new() };
-        if let Some(defaults) = root.get("defaults") {
-            let table = defaults.table()?;
-            table.deny_unknown(&SETTINGS, "`defaults`")?;
-            inventory.push(SectionKind::Defaults, reader.settings(&table)?);
-        }
-        let mut tables = Vec::new();
-        for name in ["groups", "hosts"] {
-            if let Some(item) = root.get(name) {
-                tables.extend(item.table()?.items().into_iter().map(|item| (name == "groups", item)));
-            }
-        }
-        tables.sort_by_key(|(_, item)| item.key_span.start);
-        // Hosts get their number where the file names them first, whichever way that is.
-        for (is_group, item) in &tables {
-            if *is_group {
-                reader.group(&mut inventory, item)?;
-            } else {
-                reader.host(&mut inventory, item)?;
-            }
-        }
-        inventory.attach();
+    /// When the text is not a valid inventory of that kind; the error points at the place.
+    pub fn read(source: &Source, format: Format, beside: &Beside<'_>) -> Result<Self, InputError> {
+        let mut reader = Reader { folder: beside.folder, home: beside.home, notes: BTreeSet::new() };
+        let mut inventory = match format {
+            Format::Toml => return Self::parse(source.clone(), beside.folder, beside.home),
+            Format::AnsibleIni => ansible_ini::parse(source, &mut reader, beside.vars)?,
+            Format::AnsibleYaml => ansible_yaml::parse(source, &mut reader, beside.vars)?,
+            Format::AnsibleJson => ansible_json::parse(source, &mut reader, beside.vars)?,
+            Format::ClusterShell => clustershell::parse(source)?,
+            Format::SshConfig => ssh_config::parse(source)?,
+        };
+        inventory.notices.extend(reader.notes.into_iter().map(Notice));
         Ok(inventory)
-    }
-
-    fn push(&mut self, kind: SectionKind, settings: Settings) {
-        self.sections.push(Section { kind, settings, members: Vec::new() });
-    }
-
-    fn declare(&mut self, name: HostName) -> usize {
-        let next = self.hosts.len();
-        let index = *self.index.entry(name.clone()).or_insert(next);
-        if index == next {
-            self.hosts.push(Entry { name, sections: Vec::new() });
-        }
-        index
-    }
-
-    /// Tells every host its sections: defaults, then groups, then its own, each in the file's order.
-    fn attach(&mut self) {
-        let rank = |section: &Section| match section.kind {
-            SectionKind::Defaults => 0,
-            SectionKind::Group(_) => 1,
-            SectionKind::Hosts => 2,
-        };
-        self.sections.sort_by_key(rank);
-        for (number, section) in (0_u32..).zip(&self.sections) {
-            if section.kind == SectionKind::Defaults {
-                self.hosts.iter_mut().for_each(|host| host.sections.push(number));
-            }
-            for member in &section.members {
-                if let Some(host) = self.hosts.get_mut(*member) {
-                    host.sections.push(number);
-                }
-            }
-        }
-    }
-}
-
-struct Reader<'a> {
-    source: &'a Source,
-    folder: &'a Path,
-    home: Option<&'a Path>,
-}
-
-impl Reader<'_> {
-    fn group(&self, inventory: &mut Inventory, item: &Item<'_>) -> Result<(), InputError> {
-        let name = item.name;
-        let allowed = |c: char| c.is_ascii_alphanumeric() || ".-_".contains(c);
-        if name.is_empty() || !name.chars().all(allowed) || name.starts_with('-') {
-            return Err(self
-                .source
-                .error(item.key_span.clone(), format!("`{name}` cannot be the name of a group"))
-                .suggest("use letters, digits, `.`, `-` and `_`"));
-        }
-        if name == "all" {
-            return Err(self
-                .source
-                .error(item.key_span.clone(), "the group `all` exists already: it is all hosts"));
-        }
-        let table = item.table()?;
-        let known: Vec<&str> = ["hosts"].into_iter().chain(SETTINGS).collect();
-        table.deny_unknown(&known, &format!("`groups.{name}`"))?;
-        let mut members = Vec::new();
-        for field in table.need("hosts")?.strings()? {
-            self.members(inventory, &field, &mut members).map_err(|error| error.in_key(&field.key))?;
-        }
-        members.sort_unstable();
-        members.dedup();
-        inventory.push(SectionKind::Group(name.to_owned()), self.settings(&table)?);
-        if let Some(section) = inventory.sections.last_mut() {
-            section.members = members;
-        }
-        Ok(())
-    }
-
-    fn members(
-        &self,
-        inventory: &mut Inventory,
-        field: &Field,
-        members: &mut Vec<usize>,
-    ) -> Result<(), InputError> {
-        let range = field.within(self.source, 0..field.text.len());
-        if self.source.text().get(range.clone()) != Some(field.text.as_str()) {
-            return Err(self.source.error(range, "write host names without escapes"));
-        }
-        let set = HostSet::parse_in(self.source.clone(), range.clone(), &mut Nothing)?;
-        for term in set.terms() {
-            match &term.atom {
-                Atom::All => return Err(self.source.error(range, "a group cannot be made of all hosts")),
-                Atom::Like(_) | Atom::Var(_) | Atom::Set(_) | Atom::Recorded(..) => {
-                    return Err(self.chooses(range));
-                }
-                _ if term.op != Op::Union => return Err(self.chooses(range)),
-                Atom::Groups(pattern) => {
-                    members.extend(inventory.members(self.source, pattern).map_err(|error| {
-                        error.suggest("a group can only name groups further up in the file")
-                    })?)
-                }
-                Atom::Hosts(pattern) => {
-                    members.extend(
-                        hostset::names(self.source, pattern)?.into_iter().map(|name| inventory.declare(name)),
-                    );
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn chooses(&self, range: Range<usize>) -> InputError {
-        self.source.error(
-            range,
-            "an inventory names hosts; operators other than `,` and wildcards choose among them with -l",
-        )
-    }
-
-    fn host(&self, inventory: &mut Inventory, item: &Item<'_>) -> Result<(), InputError> {
-        let table = item.table()?;
-        let known: Vec<&str> = ["address"].into_iter().chain(SETTINGS).collect();
-        let unknown = table.deny_unknown(&known, &format!("`hosts.{}`", item.name));
-        unknown.map_err(|error| self.quote_dots(item, error))?;
-        // The key as it stands in the file, within its quotes if it has some.
-        let key = Field { text: item.name.to_owned(), span: item.key_span.clone(), key: String::new() };
-        let range = key.within(self.source, 0..item.name.len());
-        let names = if self.source.text().get(range.clone()) == Some(item.name) {
-            Pattern::parse(self.source, range, Wildcards::Refused)
-                .and_then(|pattern| hostset::names(self.source, &pattern))
-                .map_err(|error| error.in_key(&item.path))?
-        } else {
-            return Err(self.source.error(range, "write host names without escapes"));
-        };
-        let settings = self.settings(&table)?;
-        if settings.address.is_some() && names.len() > 1 {
-            let span = table.get("address").map_or(item.key_span.clone(), |address| address.span);
-            return Err(self.source.error(span, format!("{} hosts cannot share one address", names.len())));
-        }
-        let members: Vec<usize> = names.into_iter().map(|name| inventory.declare(name)).collect();
-        inventory.push(SectionKind::Hosts, settings);
-        if let Some(section) = inventory.sections.last_mut() {
-            section.members = members;
-        }
-        Ok(())
-    }
-
-    /// `[hosts.a.example.org]` is a table in a table in a table for TOML.
-    fn quote_dots(&self, item: &Item<'_>, error: InputError) -> InputError {
-        let nested = item.table().is_ok_and(|table| table.items().iter().any(Item::is_table_but_vars));
-        if nested {
-            error.suggest(format!("a name with dots needs quotes: [hosts.\"{}.…\"]", item.name))
-        } else {
-            error
-        }
-    }
-
-    fn settings(&self, table: &Table<'_>) -> Result<Settings, InputError> {
-        let text = |key: &str| table.get(key).map(|item| self.word(&item)).transpose();
-        let files = |key: &str| table.get(key).map(|item| self.paths(&item)).transpose();
-        let place = |key: &'static str| Some((key, table.get(key)?.key_span.start));
-        Ok(Settings {
-            keys: ["address"].into_iter().chain(SETTINGS).filter_map(place).collect(),
-            address: text("address")?,
-            port: table.get("port").map(|item| item.port()).transpose()?,
-            user: text("user")?,
-            logins: table.get("logins").map(|item| self.logins(&item)).transpose()?,
-            identity_files: files("identity_file")?,
-            known_hosts: files("known_hosts")?,
-            become_: table.get("become").map(|item| self.become_(&item)).transpose()?,
-            zone: table.get("zone").map(|item| self.zone(&item)).transpose()?,
-            vars: table.get("vars").map(|item| vars(&item)).transpose()?.unwrap_or_default(),
-        })
-    }
-
-    /// A name or address: it becomes an argument or a line of a log.
-    fn word(&self, item: &Item<'_>) -> Result<String, InputError> {
-        let text = item.string()?.text;
-        let odd = |c: char| c.is_whitespace() || c.is_control();
-        if text.is_empty() || text.starts_with('-') || text.contains(odd) {
-            return Err(
-                item.error(format!("`{}` must not be empty, begin with '-' or hold white space", item.path))
-            );
-        }
-        Ok(text)
-    }
-
-    /// Accounts: what sshd -C takes apart (commas) or takes for a pattern is none.
-    fn logins(&self, item: &Item<'_>) -> Result<Vec<String>, InputError> {
-        let odd = |c: char| c.is_whitespace() || c.is_control() || ",*?!\"'".contains(c);
-        let mut logins: Vec<String> = Vec::new();
-        for Field { text, span, key } in item.strings()? {
-            if text.is_empty() || text.starts_with('-') || text.contains(odd) {
-                return Err(self
-                    .source
-                    .error(span, format!("`{key}` is not the name of an account"))
-                    .suggest(
-                        "each is one name, as the host's passwd has it: logins = [\"deploy\", \"ops\"]",
-                    ));
-            }
-            if logins.contains(&text) {
-                return Err(self.source.error(span, format!("`{}` names {text} twice", item.path)));
-            }
-            logins.push(text);
-        }
-        Ok(logins)
-    }
-
-    fn paths(&self, item: &Item<'_>) -> Result<Vec<PathBuf>, InputError> {
-        item.strings()?.iter().map(|field| self.path(field)).collect()
-    }
-
-    fn path(&self, field: &Field) -> Result<PathBuf, InputError> {
-        if field.text.is_empty() || field.text.contains('\0') {
-            return Err(self.source.error(field.span.clone(), format!("`{}` is not a path", field.key)));
-        }
-        match (field.text.strip_prefix("~/"), self.home) {
-            (Some(rest), Some(home)) => Ok(home.join(rest)),
-            (Some(_), None) => Err(self
-                .source
-                .error(field.span.clone(), "`~` has no meaning here: HOME is not set")
-                .suggest("write the full path")),
-            (None, _) if field.text.starts_with('~') => Err(self
-                .source
-                .error(field.span.clone(), "only `~/` is known, not the home of other users")
-                .suggest("write the full path")),
-            (None, _) => Ok(self.folder.join(&field.text)),
-        }
-    }
-
-    fn become_(&self, item: &Item<'_>) -> Result<Become, InputError> {
-        let field = item.string()?;
-        match field.text.as_str() {
-            "none" => Ok(Become::None),
-            "sudo" => Ok(Become::Sudo),
-            "doas" => Ok(Become::Doas),
-            other => Err(item
-                .error(format!("`{}` cannot be {other:?}", item.path))
-                .suggest_among(other, ["none", "sudo", "doas"])),
-        }
-    }
-
-    fn zone(&self, item: &Item<'_>) -> Result<Tz, InputError> {
-        let field = item.string()?;
-        zone_named(self.source, item.span.clone(), &field.text)
-    }
-}
-
-fn vars(item: &Item<'_>) -> Result<Vec<(String, Value)>, InputError> {
-    item.table()?.items().iter().map(|item| Ok((item.name.to_owned(), item.scalar()?))).collect()
-}
-
-impl Item<'_> {
-    fn is_table_but_vars(&self) -> bool {
-        self.is_table() && self.name != "vars"
     }
 }

@@ -170,11 +170,9 @@ impl World for Known<'_> {
             wanted.iter().any(|wanted| fits(wanted, name) || !wanted.contains('.') && fits(wanted, label))
         });
         if found.is_empty() && need == Need::Some {
-            let known = self.inventory.hosts.iter().map(|entry| entry.name.as_str());
             let message = format!("no host of {} is like this", self.inventory.path());
-            return Err(source.error(pattern.span.clone(), message).suggest_among(
-                wanted.first().map_or("", String::as_str).trim_end_matches(['*', '?']),
-                known,
+            return Err(source.error(pattern.span.clone(), message).suggest(
+                "without a dot, the first label of a name is compared too; `pipedown hosts` lists all",
             ));
         }
         Ok(found)
@@ -250,3 +248,6 @@ fn texts(value: &Value) -> impl Iterator<Item = String> {
     };
     elements.iter().map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_owned))
 }
+
+#[cfg(test)]
+mod tests;

@@ -156,7 +156,7 @@ fn whatever_is_wrong_is_shown_where_it_stands() {
         "[hosts.x]\nzone = \"Europe/Pari\"\n",
         "[hosts.x]\nuser = \"-l\"\n",
         "[hosts.x]\nidentity_file = \"~bob/key\"\n",
-        "[hosts.x]\nvars = { a = [1] }\n",
+        "[hosts.x]\nvars = { a = 2026-01-01 }\n",
         "[hosts.x\nport = 1\n",
         "[hosts.x]\nport = 1\nport = 2\n",
         "hosts = 3\n",

@@ -65,10 +65,12 @@ async fn a_keeper_that_is_killed_anywhere_leaves_what_can_be_finished() {
         tokio::time::sleep(Duration::from_millis(millis)).await;
         kill(&sshd, &format!("{HOME}/keeper"));
         let report2 = sshd.roll_back("run-a", &seen, RollbackScope::Trial).await;
-        assert!(
-            matches!(report2, RollbackReport::RolledBack { .. } | RollbackReport::Already(_)),
-            "{report:?} {report2:?}"
-        );
+        let left = match &report {
+            // On a busy machine its time may be up before the trial says anything.
+            TrialReport::RolledBack { .. } => matches!(report2, RollbackReport::Nothing),
+            _ => matches!(report2, RollbackReport::RolledBack { .. } | RollbackReport::Already(_)),
+        };
+        assert!(left, "{report:?} {report2:?}");
         assert_eq!(sshd.serves().as_deref(), Some("none"), "after {millis} ms");
         assert!(sshd.look().await.state.trial.is_none());
         assert_eq!(sshd.inside("find /etc/ssh -name '*pipedown*'"), "");

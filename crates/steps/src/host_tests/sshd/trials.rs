@@ -254,7 +254,7 @@ async fn a_timed_change_ends_by_the_hosts_clock() {
     for shell in SHELLS {
         let Some(sshd) = RealSshd::start(shell) else { return };
         let seen = sshd.look().await;
-        let timed = SshdTrial { keep_for: Some(Duration::from_secs(5)), ..interval(7) };
+        let timed = SshdTrial { keep_for: Some(Duration::from_secs(15)), ..interval(7) };
         sshd.trial("run-a", &seen, &timed).await.unwrap();
         let won = sshd.confirm("run-a", &seen).await;
         assert!(matches!(won, ConfirmReport::Won { reverts: Some(_), .. }), "{won:?}");
