@@ -213,7 +213,7 @@ fn header(line: &str) -> Option<(&str, &str)> {
     let fits = !name.is_empty()
         && !name.contains(char::is_whitespace)
         && kind.chars().all(word)
-        && (inside.contains(':') == !kind.is_empty())
+        && inside.contains(':') != kind.is_empty()
         && (behind.is_empty() || behind.starts_with('#'));
     fits.then_some((name, kind))
 }

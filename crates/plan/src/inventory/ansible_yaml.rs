@@ -45,7 +45,7 @@ pub(super) fn parse(
     let mut yaml = Yaml {
         source,
         families: Families::new(source, Format::AnsibleYaml),
-        budget: yaml::MOST,
+        budget: yaml::budget(source),
         notes: BTreeSet::new(),
     };
     for (key, value) in groups {
@@ -193,7 +193,7 @@ pub(super) fn variables(source: &Source) -> Result<Vec<Var>, InputError> {
     }
     let Some(document) = yaml::parse(source)?.filter(|node| !node.is_null()) else { return Ok(Vec::new()) };
     match &document.content {
-        Content::Map(entries) => variables_of(source, entries, &mut yaml::MOST.clone()),
+        Content::Map(entries) => variables_of(source, entries, &mut yaml::budget(source)),
         _ => Err(source.error(
             document.span.clone(),
             format!("a file of variables is a mapping, and this is {}", document.kind()),

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use super::format::Format;
 use super::settings::Settings;
-use super::yaml::{self, Content, Node};
+use super::yaml::{self, Content, Node, Pair};
 use super::{Inventory, Notice, SectionKind};
 use crate::diagnostic::{InputError, Source};
 use crate::hostset::{self, Pattern, Wildcards};
@@ -98,11 +98,7 @@ impl Reader<'_> {
         Ok(())
     }
 
-    fn map<'n>(
-        &self,
-        node: &'n Node,
-        what: &str,
-    ) -> Result<&'n [(std::rc::Rc<Node>, std::rc::Rc<Node>)], InputError> {
+    fn map<'n>(&self, node: &'n Node, what: &str) -> Result<&'n [Pair], InputError> {
         match &node.content {
             Content::Map(entries) => Ok(entries),
             _ if node.is_null() => Ok(&[]),

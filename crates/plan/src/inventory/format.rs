@@ -109,7 +109,7 @@ impl Format {
             matches!(key, Some(("hosts", value)) if value.starts_with(['"', '\'', '[']))
                 || ["[groups.", "[hosts.", "[defaults]"].iter().any(|head| line.starts_with(head))
         };
-        if lines.iter().any(|line| toml(line)) { Self::Toml } else { Self::AnsibleIni }
+        if lines.iter().any(toml) { Self::Toml } else { Self::AnsibleIni }
     }
 }
 

@@ -206,4 +206,6 @@ impl Inventory {
 }
 
 #[cfg(test)]
+mod other_tools;
+#[cfg(test)]
 mod tests;

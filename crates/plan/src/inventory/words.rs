@@ -11,7 +11,7 @@ pub(super) fn split(line: &str, comments: bool) -> Result<Vec<String>, &'static 
     while let Some(c) = characters.next() {
         match c {
             '#' if comments => break,
-            c if matches!(c, ' ' | '\t' | '\r' | '\n') => words.extend(word.take()),
+            ' ' | '\t' | '\r' | '\n' => words.extend(word.take()),
             '\\' => {
                 let next = characters.next().ok_or("nothing follows the backslash")?;
                 word.get_or_insert_default().push(next);

@@ -14,8 +14,13 @@ use crate::diagnostic::{InputError, Source};
 /// Deeper than this nothing is that a person wrote.
 const DEEPEST: usize = 64;
 
-/// More values than this, aliases counted as often as they are used, are an attack or a slip.
-pub(super) const MOST: usize = 4_000_000;
+/// More values than this that aliases bring are an attack or a slip.
+const MOST: usize = 1_000_000;
+
+/// How many values a document may have: each that is written out takes a byte at least, the others are aliases.
+pub(super) fn budget(source: &Source) -> usize {
+    source.text().len() + MOST
+}
 
 /// A part of a document and where it stands.
 #[derive(Debug)]
@@ -35,8 +40,11 @@ pub(super) enum Content {
     Vault,
     List(Vec<Rc<Node>>),
     /// Each key once; of several, the last counts.
-    Map(Vec<(Rc<Node>, Rc<Node>)>),
+    Map(Vec<Pair>),
 }
+
+/// A key and its value.
+pub(super) type Pair = (Rc<Node>, Rc<Node>);
 
 /// A list or mapping of which the end has not come yet.
 struct Open {
@@ -126,6 +134,7 @@ impl Reader<'_> {
         };
         match (tag.handle.as_str(), tag.suffix.as_str()) {
             ("!", "vault" | "vault-encrypted") => Ok(Content::Vault),
+            ("!", "unsafe") if matches!(style, ScalarStyle::Plain) => Ok(Content::Plain(text)),
             ("!" | "", "unsafe" | "!" | "") | ("tag:yaml.org,2002:", "str") => Ok(Content::Text(text)),
             ("tag:yaml.org,2002:", "int" | "bool" | "float" | "null") => Ok(Content::Plain(text)),
             _ => Err(self
@@ -167,7 +176,7 @@ impl Reader<'_> {
 
     /// Keys and values in turn; `<<` brings what is not there already.
     fn map(&self, parts: Vec<Rc<Node>>) -> Result<Content, InputError> {
-        let mut entries: Vec<(Rc<Node>, Rc<Node>)> = Vec::with_capacity(parts.len() / 2);
+        let mut entries: Vec<Pair> = Vec::with_capacity(parts.len() / 2);
         let mut index: HashMap<String, usize> = HashMap::new();
         let mut merged = Vec::new();
         let mut parts = parts.into_iter();
@@ -266,8 +275,7 @@ impl Node {
     /// When the budget is used up.
     pub fn value(&self, source: &Source, budget: &mut usize) -> Result<Option<Value>, InputError> {
         *budget = budget.checked_sub(1).ok_or_else(|| {
-            source
-                .error(self.span.clone(), format!("with its aliases this file holds more than {MOST} values"))
+            source.error(self.span.clone(), "the aliases of this file stand for more than a million values")
         })?;
         Ok(match &self.content {
             Content::Text(text) => Some(Value::String(text.clone())),
