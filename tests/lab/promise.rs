@@ -58,6 +58,8 @@ impl Promise {
                 | StepSpec::Run(_)
                 | StepSpec::SshdConfig(_)
                 | StepSpec::Exec(_)
+                | StepSpec::Copy(_)
+                | StepSpec::Fetch(_)
                 | StepSpec::Reboot(_) => {}
             }
         }
