@@ -87,7 +87,8 @@ fn descriptors(pid: u32) -> Option<usize> {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_host_of_a_storm_is_accounted_for() {
     let hosts: usize = std::env::var("PIPEDOWN_STORM").map_or(1000, |hosts| hosts.parse().unwrap());
-    let at_once = 16;
+    // Few, so that a slow machine makes each connection within its deadlines.
+    let at_once = 8;
     let shares = CrowdFault::ALL.into_iter().map(|(_, fault)| Share::percent(fault, 1.0));
     let (crowd, ctl) = crowd(hosts, shares).await;
     let mut command = ctl.command(&format!(
@@ -161,11 +162,11 @@ async fn every_host_of_a_storm_is_accounted_for() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_does_not_answer_keeps_nobody_waiting() {
-    let mute = [CrowdFault::DropSyn, CrowdFault::StallBanner].map(|fault| Share::hosts(fault, 10));
+    let mute = [CrowdFault::DropSyn, CrowdFault::StallBanner].map(|fault| Share::hosts(fault, 5));
     let (crowd, ctl) = crowd(40, mute).await;
     // Long before the silent ones have had their time, the others are done.
     let mut run = ctl.start("exec --all --json --parallel 4 --connect-timeout 1h -- true");
-    for _ in 0..20 {
+    for _ in 0..30 {
         use pipedown_model::EventKind;
         run.event(|event| match &event.kind {
             EventKind::HostDone { .. } => true,

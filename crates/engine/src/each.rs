@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use futures::FutureExt;
 use pipedown_model::{Effect, EventKind, Failure, FailureClass};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use crate::context::Context;
@@ -23,8 +24,17 @@ pub(crate) struct Judged {
     pub(crate) back: bool,
 }
 
-/// How long a host that says nothing keeps others from their turn.
+/// How long a host that says nothing keeps others from their turn, at least.
 const PATIENCE: Duration = Duration::from_secs(1);
+
+/// The same while no host has answered yet: it may be this machine that is slow.
+const FIRST_PATIENCE: Duration = Duration::from_secs(5);
+
+/// How many times as long as the slowest host that has answered: more connections at once make a slow machine slower.
+const TIMES_SLOWEST: u32 = 3;
+
+/// How many may wait aside for each that may be at work.
+const ASIDE: usize = 4;
 
 tokio::task_local! {
     static PLACE: Arc<Place>;
@@ -36,32 +46,56 @@ struct Place {
     held: Mutex<Option<OwnedSemaphorePermit>>,
     /// Who waits without a place.
     aside: Arc<Semaphore>,
+    /// How long the slowest host took that has answered, in milliseconds.
+    slowest: Arc<AtomicU64>,
 }
 
 impl Place {
+    fn patience(&self) -> Duration {
+        match self.slowest.load(Ordering::Relaxed) {
+            0 => FIRST_PATIENCE,
+            slowest => (TIMES_SLOWEST * Duration::from_millis(slowest)).max(PATIENCE),
+        }
+    }
+
+    fn answered(&self, after: Duration) {
+        let after = u64::try_from(after.as_millis()).unwrap_or(u64::MAX).max(1);
+        self.slowest.fetch_max(after, Ordering::Relaxed);
+    }
+
     fn swap(&self, place: Option<OwnedSemaphorePermit>) -> Option<OwnedSemaphorePermit> {
         std::mem::replace(&mut *self.held.lock().unwrap_or_else(PoisonError::into_inner), place)
     }
 }
 
-/// Waits for a host that may never answer. Once that has taken a moment, another host has its place meanwhile, as far as
-/// there is room aside; it is waited for until there is one again. Nothing may run on the host yet.
-pub(crate) async fn aside<T>(waiting: impl Future<Output = T>) -> T {
-    tokio::pin!(waiting);
-    if let Ok(done) = timeout(PATIENCE, &mut waiting).await {
-        return done;
-    }
+/// Waits for a host that may never answer. Once that has taken longer than others take, another host has its place
+/// meanwhile, as far as there is room aside; it is waited for until there is one again. Nothing may run on the host yet.
+pub(crate) async fn aside<T, E>(waiting: impl Future<Output = Result<T, E>>) -> Result<T, E> {
     // Whoever has no place has none to give.
     let Ok(place) = PLACE.try_with(Arc::clone) else { return waiting.await };
+    let begun = Instant::now();
+    tokio::pin!(waiting);
+    let room = async {
+        sleep(place.patience()).await;
+        Arc::clone(&place.aside).acquire_owned().await
+    };
     let room = tokio::select! {
-        done = &mut waiting => return done,
-        room = Arc::clone(&place.aside).acquire_owned() => room,
+        done = &mut waiting => {
+            if done.is_ok() {
+                place.answered(begun.elapsed());
+            }
+            return done;
+        }
+        room = room => room,
     };
     drop(place.swap(None));
     let done = waiting.await;
-    // Nobody closes it.
-    let again = Arc::clone(&place.places).acquire_owned().await.ok();
-    place.swap(again);
+    if done.is_ok() {
+        place.answered(begun.elapsed());
+        // Nobody closes it.
+        let again = Arc::clone(&place.places).acquire_owned().await.ok();
+        place.swap(again);
+    }
     drop(room);
     done
 }
@@ -75,7 +109,7 @@ fn room_aside(context: &Context) -> usize {
     if options.parallel <= 1 || budget.is_some() || limited {
         0
     } else {
-        context.opener.spare(options.parallel)
+        context.opener.spare(options.parallel).min(ASIDE * usize::from(options.parallel))
     }
 }
 
@@ -111,7 +145,8 @@ where
 {
     let stop = stop.child_token();
     let places = Arc::new(Semaphore::new(context.options.parallel.into()));
-    let aside = Arc::new(Semaphore::new(room_aside(context).min(Semaphore::MAX_PERMITS)));
+    let aside = Arc::new(Semaphore::new(room_aside(context)));
+    let slowest = Arc::new(AtomicU64::new(0));
     let mut working: JoinSet<(Option<OwnedSemaphorePermit>, usize, Option<T>)> = JoinSet::new();
     let mut ends = BTreeMap::new();
     let mut line = Line::new(hosts, slots);
@@ -137,7 +172,8 @@ where
                 let host = AssertUnwindSafe(make(index)).catch_unwind();
                 let tracked = Arc::clone(context);
                 let held = Mutex::new(Some(place));
-                let place = Arc::new(Place { places: Arc::clone(&places), held, aside: Arc::clone(&aside) });
+                let (places, aside) = (Arc::clone(&places), Arc::clone(&aside));
+                let place = Arc::new(Place { places, held, aside, slowest: Arc::clone(&slowest) });
                 working.spawn(context.tasks.track_future(async move {
                     let end = match PLACE.scope(Arc::clone(&place), host).await {
                         Ok(end) => Some(end),
