@@ -9,6 +9,9 @@ use crate::diagnostic::{InputError, Source};
 use crate::document::{self, Item, Table};
 use crate::template::{Scope, Templates, is_reserved};
 
+/// The keys of a playbook beside those of its run as a whole.
+const KEYS: [&str; 5] = ["name", "description", "window", "vars", "steps"];
+
 impl Playbook {
     /// Reads and checks a playbook, every name in its templates included.
     ///
@@ -17,8 +20,7 @@ impl Playbook {
     pub fn parse(source: Source, origin: Origin) -> Result<Self, InputError> {
         let document = document::parse(&source)?;
         let root = Table::root(&source, &document);
-        let known = ["name", "description", "window", "vars", "steps"];
-        let known: Vec<&str> = known.into_iter().chain(rollout::KEYS).collect();
+        let known: Vec<&str> = KEYS.into_iter().chain(rollout::KEYS).collect();
         root.deny_unknown(&known, "the playbook")?;
         let name = name(&root)?;
         let description = root.get("description").map(|item| item.string()).transpose()?;
