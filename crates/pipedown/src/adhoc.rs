@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use pipedown_engine::{Options, OutputLog, OutputSink, RunLock, Setup, SqliteJournal};
 use pipedown_model::{
-    ExitCode, HostName, HostPlan, HostStep, Limits, Mode, Plan, PlaybookSource, StepId, StepList, StepSpec,
-    TimeSource,
+    ExitCode, HostName, HostPlan, HostStep, Limits, Mode, Plan, PlaybookSource, RunId, StepId, StepList,
+    StepSpec, TimeSource,
 };
 
 use crate::cli::TargetArgs;
 use crate::drive;
-use crate::output::Output;
+use crate::output::{Look, Output};
 use crate::reach::SshOpener;
 use crate::stop::Stop;
 use crate::surroundings::Surroundings;
@@ -84,6 +84,34 @@ pub fn sendable(plan: &Plan) -> Result<(), Stop> {
         Stop::usage(error.to_string())
             .hint("`pipedown copy` brings a large script to hosts; what it reads goes in with --stdin")
     })
+}
+
+/// Whether a plan is of this kind.
+pub fn is_one(plan: &Plan) -> bool {
+    plan.hosts.first().is_some_and(|host| host.steps.iter().any(|s| matches!(s.spec, StepSpec::Exec(_))))
+}
+
+/// Whether a plan's commands have standard input.
+pub fn has_input(plan: &Plan) -> bool {
+    let mut steps = plan.hosts.first().into_iter().flat_map(|host| &host.steps);
+    steps.any(|step| matches!(&step.spec, StepSpec::Exec(exec) if exec.input))
+}
+
+/// Where the output of a recorded run goes when somebody goes on with it; none if it is not of this kind.
+///
+/// # Errors
+/// When what is there already cannot be read.
+pub fn again(
+    around: &Surroundings,
+    run: &RunId,
+    plan: &Plan,
+) -> Result<Option<(OutputSink, drive::Shown)>, Stop> {
+    if !is_one(plan) {
+        return Ok(None);
+    }
+    let (sink, chunks) = OutputSink::new(OutputLog::open(&around.state.output(run))?);
+    let output = Output { look: Look::Lines, folder: None };
+    Ok(Some((sink, drive::Shown { chunks, screen: output.printer(around, run, plan) })))
 }
 
 /// What is to be done.

@@ -25,6 +25,13 @@ impl Bastions {
         }
     }
 
+    /// All hosts are noted: without a bastion there is nothing to remember.
+    pub fn settle(&mut self) {
+        if self.by_name.is_empty() {
+            self.own = HashMap::new();
+        }
+    }
+
     /// The hosts that are reached through this one, in the order in which they were noted.
     pub fn behind(&self, host: &HostName) -> Vec<HostName> {
         let by_address = self.own.get(host).and_then(|own| self.by_address.get(own));

@@ -130,7 +130,8 @@ pub enum Command {
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Which hosts")]
 pub struct TargetArgs {
-    /// Host set: login[01-40], @group; `,` adds, `!` takes away, `&` keeps what both have, left to right
+    /// Host set: login[01-40], @group, web*, ^FILE; `,` adds, `!` takes away, `&` keeps what both have, left to right (all of
+    /// it: `pipedown hosts --help`)
     #[arg(short, long, value_name = "SET", conflicts_with = "all", allow_hyphen_values = true)]
     pub limit: Option<String>,
     /// Every host of the inventory

@@ -90,8 +90,7 @@ pub async fn drive(
     work: Work,
     listen: bool,
 ) -> Result<Ended, Stop> {
-    let shown = Shown { chunks: mpsc::channel(1).1, screen: Printer::none() };
-    with_reporter(around, make, work, listen, shown, reporter(around)).await
+    with_reporter(around, make, work, listen, Shown::nothing(), reporter(around)).await
 }
 
 /// What shows the output of commands.
@@ -100,6 +99,13 @@ pub struct Shown {
     pub chunks: mpsc::Receiver<OutputChunk>,
     /// Where it goes.
     pub screen: Printer,
+}
+
+impl Shown {
+    /// For a run whose commands print nothing.
+    pub fn nothing() -> Self {
+        Self { chunks: mpsc::channel(1).1, screen: Printer::none() }
+    }
 }
 
 /// As [`drive`], for a run whose commands print something.

@@ -9,6 +9,7 @@ mod compiling;
 mod descriptors;
 mod drive;
 mod fact_cache;
+mod inventory_program;
 mod output;
 mod outside;
 mod reach;

@@ -80,6 +80,35 @@ impl Output {
     }
 }
 
+/// How much of what is kept is shown at a time.
+const PART: usize = 64 * 1024;
+
+impl Output {
+    /// Shows what a run has kept.
+    ///
+    /// # Errors
+    /// As [`afterwards`](Self::afterwards).
+    pub fn again(&self, around: &Surroundings, run: &RunId, plan: &Plan) -> Result<(), Stop> {
+        let Some(log) = OutputLog::read_only(&around.state.output(run))? else { return Ok(()) };
+        let mut printer = self.printer(around, run, plan);
+        let mut bytes = vec![0; PART];
+        let hosts = (0_u32..).zip(&plan.hosts).filter(|_| !printer.is_silent());
+        for (host, _) in hosts.collect::<Vec<_>>() {
+            for stream in [OutputStream::Stdout, OutputStream::Stderr] {
+                let mut reader = log.reader(host, stream);
+                loop {
+                    let read = reader.read(&mut bytes);
+                    let read = read.map_err(|e| Stop::failed(format!("read what was printed: {e}")))?;
+                    let Some(part) = bytes.get(..read).filter(|part| !part.is_empty()) else { break };
+                    printer.show(&OutputChunk { host, stream, bytes: part.into() });
+                }
+            }
+        }
+        printer.finish();
+        self.afterwards(around, run, plan)
+    }
+}
+
 fn style(around: &Surroundings, stream: &impl IsTerminal) -> Style {
     let mut style = around.style();
     style.colour = if around.colours(stream) { Colour::On } else { Colour::Off };

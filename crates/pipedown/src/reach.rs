@@ -12,7 +12,7 @@ use pipedown_engine::{Dialed, Link, Login, Opened, Opener};
 use pipedown_model::{Become, Failure, FailureClass, HostKeySeen, HostName, HostPlan, RunId};
 use pipedown_ssh::{
     Anchors, Carrier, Chunk, ConnectError, Connection, Connector, Exec, FailureClass as SshClass,
-    LoginOptions, Phase, ProvenIdentity, Route, Settings, SshfpLookup, Target,
+    LoginOptions, Phase, ProvenIdentity, Request, Route, Settings, SshfpLookup, Target,
 };
 use pipedown_steps::{HostShell, Secret, ShellOptions, run_instead};
 
@@ -27,6 +27,9 @@ use crate::transfer::Transfer;
 
 /// How long a name server has for each answer.
 const DNS_LIMIT: Duration = Duration::from_secs(5);
+
+/// For how many hosts the way is found out at a time before the work begins.
+const TOGETHER: usize = 256;
 
 /// How long a command that does nothing may take.
 const RUN_LIMIT: Duration = Duration::from_secs(20);
@@ -61,16 +64,23 @@ impl SshOpener {
     pub async fn unlock(&self, hosts: &[HostPlan]) {
         let mut seen: Vec<(LoginOptions, Route)> = Vec::new();
         let mut bastions = Bastions::default();
-        for host in hosts {
-            // Who cannot be reached for another reason says so when it is opened.
-            let Ok(target) = self.target(host).await else { continue };
-            bastions.note(&host.host, &target);
-            let way = (target.login.clone(), target.link.route.clone());
-            if !seen.contains(&way) {
-                self.connector.unlock(&target).await;
-                seen.push(way);
+        for part in hosts.chunks(TOGETHER) {
+            let requests: Vec<Request> = part.iter().map(targets::request_of_plan).collect();
+            let targets = Arc::clone(&self.targets);
+            let find = move || requests.iter().map(|request| targets.of(request).ok()).collect();
+            let found: Vec<Option<Target>> = tokio::task::spawn_blocking(find).await.unwrap_or_default();
+            for (host, target) in part.iter().zip(found) {
+                // Who cannot be reached for another reason says so when it is opened.
+                let Some(target) = target else { continue };
+                bastions.note(&host.host, &target);
+                let way = (target.login.clone(), target.link.route.clone());
+                if !seen.contains(&way) {
+                    self.connector.unlock(&target).await;
+                    seen.push(way);
+                }
             }
         }
+        bastions.settle();
         // A process works on one run.
         let _ = self.bastions.set(bastions);
     }

@@ -9,10 +9,11 @@ use chrono_tz::Tz;
 use pipedown_engine::StateDir;
 use pipedown_model::{HostName, Operator, RunId};
 use pipedown_plan::files::{self, Located};
-use pipedown_plan::{HostSet, Inventory, Notice, PlanError};
+use pipedown_plan::{Format, HostSet, Inventory, Notice, PlanError};
 use pipedown_report::{Colour, Stamp, Style, Verbosity};
 
 use crate::cli::{ColorChoice, Global, TargetArgs};
+use crate::inventory_program;
 use crate::outside::Reader;
 use crate::stop::Stop;
 use crate::targets::Targets;
@@ -168,8 +169,16 @@ impl Surroundings {
     }
 
     fn found_inventory(&self) -> Result<Result<Inventory, PlanError>, Stop> {
+        self.inventory_of(self.global.inventory.clone())
+    }
+
+    /// Finds and reads an inventory as `-i` would name it.
+    ///
+    /// # Errors
+    /// When a program that prints it fails. Inside, when there is none or it is wrong.
+    pub fn inventory_of(&self, flag: Option<PathBuf>) -> Result<Result<Inventory, PlanError>, Stop> {
         let around = files::Surroundings {
-            flag: self.global.inventory.clone(),
+            flag,
             variable: variable("PIPEDOWN_INVENTORY").map(PathBuf::from),
             current: std::env::current_dir()
                 .map_err(|e| Stop::failed(format!("find the current folder: {e}")))?,
@@ -185,7 +194,31 @@ impl Surroundings {
             self.note(&format!("note: {text}"));
         }
         self.note(&format!("inventory: {}", located.path.display()));
-        Ok(files::load(&located, self.home.as_deref()))
+        let inventory = if files::is_program(&located) {
+            let output = inventory_program::output(&located)?;
+            files::load_output(&located, &output, self.home.as_deref())
+        } else {
+            files::load(&located, self.home.as_deref())
+        };
+        if let Ok(inventory) = &inventory {
+            self.tell(inventory, &located.path);
+        }
+        Ok(inventory)
+    }
+
+    /// Says what there is to say of an inventory.
+    fn tell(&self, inventory: &Inventory, path: &Path) {
+        for Notice(text) in inventory.notices() {
+            self.note(&format!("note: {}", pipedown_report::printable(text)));
+        }
+        let usual = self.home.as_ref().map(|home| home.join(".ssh/config"));
+        let read = self.global.ssh_config.as_ref().or(usual.as_ref());
+        if inventory.format() == Format::SshConfig && read.is_none_or(|read| read != path) {
+            let path = path.display();
+            self.note(&format!(
+                "note: only hosts are taken from {path}; `-F {path}` takes how they are reached as well"
+            ));
+        }
     }
 
     /// Reads what host sets ask for beyond the inventory.

@@ -12,9 +12,6 @@ use pipedown_ssh::{
 use crate::stop::Stop;
 use crate::surroundings::Surroundings;
 
-/// Who logs in to hosts of the inventory when nobody says who (docs/INVENTORY.md).
-const INVENTORY_USER: &str = "root";
-
 /// Answers how hosts are reached.
 pub struct Targets(SshConfig);
 
@@ -96,7 +93,7 @@ pub fn request_of_host(host: &Host<'_>) -> Request {
         user: named.user.map(str::to_owned),
         identities: named.identity_files.map(<[PathBuf]>::to_vec),
         known_hosts: named.known_hosts.map(<[PathBuf]>::to_vec),
-        default_user: Some(INVENTORY_USER.to_owned()),
+        default_user: host.default_user().map(str::to_owned),
         ..Request::new(host.name().as_str())
     }
 }

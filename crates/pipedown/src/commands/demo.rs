@@ -102,8 +102,14 @@ impl Story<'_> {
         ));
         self.refused(first).await?;
         self.say("\n# the others go down by themselves; nobody has to stay connected. We watch:");
-        let code =
-            super::resume::go_on(self.around, state.run, opener()?, |options| options.follow = true).await?;
+        let code = super::resume::go_on(
+            self.around,
+            state.run,
+            opener()?,
+            || Ok(None),
+            |options| options.follow = true,
+        )
+        .await?;
         drop(alice.0);
         // The host is down: alice's terminal has ended.
         let _ = watching.await;

@@ -1,6 +1,6 @@
 //! `pipedown exec -l SET -- COMMAND`.
 
-mod input;
+pub mod input;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -57,7 +57,18 @@ pub struct ExecArgs {
 /// How output is shown and kept.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Output")]
-pub struct OutputArgs {
+struct OutputArgs {
+    #[command(flatten)]
+    look: LookArgs,
+    /// How much a command may print on each stream before it is ended
+    #[arg(long, value_name = "BYTES", default_value = "16M", value_parser = byte_size)]
+    output_limit: u64,
+}
+
+/// How output is shown, and where it is written.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Output")]
+pub struct LookArgs {
     /// At the end, each output once, with the set of hosts that printed it
     #[arg(short = 'b', long)]
     fold: bool,
@@ -70,20 +81,18 @@ pub struct OutputArgs {
     /// Also write DIR/HOST.out and DIR/HOST.err
     #[arg(long, value_name = "DIR")]
     output_dir: Option<PathBuf>,
-    /// How much a command may print on each stream before it is ended
-    #[arg(long, value_name = "BYTES", default_value = "16M", value_parser = byte_size)]
-    output_limit: u64,
 }
 
-impl OutputArgs {
-    /// How it is shown.
-    fn look(&self) -> Look {
-        match self {
+impl LookArgs {
+    /// What becomes of output.
+    pub fn output(&self) -> Output {
+        let look = match self {
             Self { fold: true, .. } => Look::Fold,
             Self { diff: true, .. } => Look::Diff,
             Self { no_prefix: true, .. } => Look::Bare,
             _ => Look::Lines,
-        }
+        };
+        Output { look, folder: self.output_dir.clone() }
     }
 }
 
@@ -154,7 +163,7 @@ pub async fn run(around: &Surroundings, args: ExecArgs) -> Result<ExitCode, Stop
     let limits = rollout::limits(around, &args.batches, &plan)?;
     let options = options(&args, &plan, limits);
     let opener = SshOpener::new(around, &args.reach)?;
-    let output = Output { look: args.output.look(), folder: args.output.output_dir.clone() };
+    let output = args.output.look.output();
     adhoc::begin(around, opener, Work { plan, options, input, output }).await
 }
 

@@ -1,6 +1,7 @@
 //! `pipedown hosts [SET]`.
 
 mod calculate;
+mod convert;
 mod effective;
 
 use clap::Args;
@@ -19,7 +20,7 @@ pub use effective::inventory_line;
 #[command(after_help = HELP)]
 pub struct HostsArgs {
     /// Host set; all hosts if left out
-    #[arg(value_name = "SET", allow_hyphen_values = true)]
+    #[arg(value_name = "SET", allow_hyphen_values = true, conflicts_with = "from")]
     set: Option<String>,
     #[command(flatten)]
     form: calculate::FormArgs,
@@ -27,6 +28,8 @@ pub struct HostsArgs {
     /// the inventory does not have
     #[arg(long, requires = "set", conflicts_with = "FormArgs")]
     effective: bool,
+    #[command(flatten)]
+    convert: convert::ConvertArgs,
 }
 
 const HELP: &str = "\
@@ -45,6 +48,7 @@ Host sets, quoted in a shell:
   pipedown hosts @web --group-by role --count
   cut -d' ' -f1 list | pipedown hosts - --fold
   pipedown hosts login03 --effective           who logs in, which keys, which way
+  pipedown hosts --from /etc/ansible/hosts     as an inventory.toml, and what is lost
 
 With the options of \"What to print\", sets of plain names and ranges need no inventory, and
 are not looked up in one unless -i says so.
@@ -53,6 +57,11 @@ The inventory wins over ssh_config, ssh_config over defaults (docs/REACH.md, doc
 pub fn run(around: &Surroundings, args: &HostsArgs) -> Result<ExitCode, Stop> {
     if let Some(set) = args.set.as_deref().filter(|_| args.effective) {
         return effective::run(around, set);
+    }
+    if args.convert.is_asked_for() {
+        let text = convert::run(around, &args.convert)?;
+        terminal::data(&text).map_err(|e| Stop::failed(format!("write: {e}")))?;
+        return Ok(ExitCode::Done);
     }
     let set = args.set.as_deref().map_or_else(|| Ok(HostSet::all()), |set| around.host_set(set))?;
     let text = if args.form.is_asked_for() {

@@ -7,10 +7,10 @@ use pipedown_engine::{Options, RunLock, Setup, SqliteJournal, UnknownSteps, Work
 use pipedown_model::{ExitCode, Mode, RunId};
 
 use crate::cli::ReachArgs;
-use crate::drive;
 use crate::reach::SshOpener;
 use crate::stop::Stop;
 use crate::surroundings::Surroundings;
+use crate::{adhoc, drive};
 
 /// Finishes a run that was interrupted: asks every unfinished host what it has, and goes on from there. What somebody
 /// cancelled is never armed again, and nothing is armed past T.
@@ -28,6 +28,9 @@ pub struct ResumeArgs {
     /// Stay and watch what is armed
     #[arg(long)]
     follow: bool,
+    /// Give commands that had standard input what stands on it here: it was not recorded
+    #[arg(long)]
+    stdin: bool,
     #[command(flatten)]
     reach: ReachArgs,
 }
@@ -54,7 +57,8 @@ pub async fn run(around: &Surroundings, args: &ResumeArgs) -> Result<ExitCode, S
             _ => UnknownSteps::Ask,
         };
     };
-    go_on(around, run, opener, change).await
+    let input = || super::exec::input::read(args.stdin);
+    go_on(around, run, opener, input, change).await
 }
 
 /// Goes on with a recorded run, with some options changed.
@@ -65,6 +69,7 @@ pub async fn go_on(
     around: &Surroundings,
     run: RunId,
     opener: SshOpener,
+    input: impl FnOnce() -> Result<Option<Arc<[u8]>>, Stop>,
     change: impl FnOnce(&mut Options),
 ) -> Result<ExitCode, Stop> {
     let lock = RunLock::take(&around.state, &run)?;
@@ -82,11 +87,20 @@ pub async fn go_on(
             format!("`pipedown cancel {run}` finishes that where it did not succeed; else start a new run"),
         ));
     }
+    let output = adhoc::again(around, &run, &recorded.plan)?;
+    let input = if output.is_some() { input()? } else { None };
+    if input.is_none() && adhoc::has_input(&recorded.plan) {
+        return Err(Stop::usage(format!(
+            "the command of run {run} had standard input, which is not recorded"
+        ))
+        .hint(format!("give it again: pipedown resume {run} --stdin <FILE")));
+    }
     opener.unlock(&recorded.plan.hosts).await;
     let mut options: Options = serde_json::from_value(recorded.options)
         .map_err(|e| Stop::failed(format!("read the options of run {run}: {e}")))?;
     change(&mut options);
     let journal = Box::new(SqliteJournal::open(&around.state, &run)?);
+    let (sink, shown) = output.map_or((None, drive::Shown::nothing()), |(sink, shown)| (Some(sink), shown));
     let setup = |consumer| Setup {
         run,
         plan: Arc::new(recorded.plan),
@@ -98,10 +112,10 @@ pub async fn go_on(
         clock: Arc::new(Surroundings::now),
         controller: Surroundings::machine(),
         consumer,
-        output: None,
-        input: None,
+        output: sink,
+        input,
     };
-    let ended = drive::drive(around, setup, Work::Resume, true).await?;
+    let ended = drive::with_output(around, setup, Work::Resume, shown).await?;
     drop(lock);
     Ok(drive::exit_code(&ended, false))
 }

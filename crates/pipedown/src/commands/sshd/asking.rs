@@ -14,7 +14,8 @@ use crate::{commands, descriptors};
 /// Which hosts, and how they are reached.
 #[derive(Debug, Args)]
 pub struct AskArgs {
-    /// Host set: login[01-40], @group; `,` adds, `!` takes away, `&` keeps what both have, left to right
+    /// Host set: login[01-40], @group, web*, ^FILE; `,` adds, `!` takes away, `&` keeps what both have, left to right (all of
+    /// it: `pipedown hosts --help`)
     #[arg(value_name = "SET", conflicts_with = "all", allow_hyphen_values = true)]
     set: Option<String>,
     #[command(flatten)]
