@@ -53,7 +53,7 @@ async fn the_same_output_is_shown_once() {
     let place = Place::new(3).await;
     let ctl = &place.controller;
     let script = "case $SSH_CONNECTION in *) : ;; esac; test -e $PIPEDOWN_ROOT/tmp/odd && echo odd; echo same; echo e >&2";
-    std::fs::write(place.host(2).dir().join("tmp/odd"), "").unwrap();
+    std::fs::File::create(place.host(2).dir().join("tmp/odd")).unwrap();
     let said = with_words(ctl, "exec --all -b --", &[script]).await;
     assert_eq!(said.code, 0, "{}", said.err);
     assert_eq!(said.out, "== login[01,03] (2 hosts)\nsame\n== login02 (1 host)\nodd\nsame\n");
@@ -66,7 +66,7 @@ async fn the_same_output_is_shown_once() {
 async fn a_failure_is_a_failure_and_has_its_status() {
     let place = Place::new(2).await;
     let ctl = &place.controller;
-    std::fs::write(place.host(2).dir().join("tmp/odd"), "").unwrap();
+    std::fs::File::create(place.host(2).dir().join("tmp/odd")).unwrap();
     let said =
         with_words(ctl, "exec --all --json --", &["test -e $PIPEDOWN_ROOT/tmp/odd && exit 7; exit 0"]).await;
     assert_eq!(said.code, 3, "{}", said.err);
@@ -181,7 +181,7 @@ async fn killed_in_the_middle_and_resumed() {
     until("the command runs", || ran(1) == 1).await;
     child.kill().await.unwrap();
     for number in [1, 2] {
-        std::fs::write(place.host(number).dir().join("tmp/go"), "").unwrap();
+        std::fs::File::create(place.host(number).dir().join("tmp/go")).unwrap();
     }
     let run = ctl.only_run();
     let said = ctl.run(&format!("resume {run}")).await.code(3);

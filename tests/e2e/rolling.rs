@@ -33,7 +33,7 @@ fn ran(place: &Place) -> Vec<usize> {
 
 fn make_bad(place: &Place, numbers: &[usize]) {
     for number in numbers {
-        std::fs::write(place.host(*number).dir().join("tmp/bad"), "").unwrap();
+        std::fs::File::create(place.host(*number).dir().join("tmp/bad")).unwrap();
     }
 }
 
@@ -208,7 +208,7 @@ async fn a_check_that_fails_ends_the_run_and_resume_goes_on() {
     assert_eq!(std::fs::read_to_string(ctl.here().join("asked")).unwrap(), "login01\nlogin01\n");
     // What was not well is asked again before anything else is done; then a host of the next batch says no.
     ctl.write("well", "");
-    std::fs::write(place.host(3).dir().join("tmp/sick"), "").unwrap();
+    std::fs::File::create(place.host(3).dir().join("tmp/sick")).unwrap();
     let said = ctl.run(&format!("resume {} --json", ctl.only_run())).await.code(5);
     assert_eq!(ran(&place), [1, 1, 1, 0]);
     let closed = gates(&said.events());

