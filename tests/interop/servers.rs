@@ -81,7 +81,7 @@ impl Server {
         let ssh = dir.path().join("home/.ssh");
         std::fs::create_dir_all(&ssh).unwrap();
         std::fs::copy(dir.path().join("authorized_keys"), ssh.join("authorized_keys")).unwrap();
-        let home = std::env::var("HOME").unwrap_or_else(|_| "/root".to_owned());
+        let home = home();
         let script = "mount --bind \"$1\" \"$2\" && cd / && shift 2 && exec \"$@\"";
         let mut command = vec!["/usr/bin/unshare".to_owned(), "--mount".to_owned()];
         if !rustix::process::getuid().is_root() {
@@ -181,6 +181,14 @@ fn keys() -> Option<TempDir> {
     }
     std::fs::copy(dir.path().join("id.pub"), dir.path().join("authorized_keys")).unwrap();
     Some(dir)
+}
+
+/// The home that the password database names, which is where servers look, whatever `$HOME` says.
+fn home() -> String {
+    let uid = rustix::process::getuid().as_raw().to_string();
+    let found = Command::new("getent").args(["passwd", &uid]).output().unwrap();
+    let line = String::from_utf8(found.stdout).unwrap();
+    line.split(':').nth(5).expect("this user has a home").to_owned()
 }
 
 /// The user that runs the tests: without privileges nobody else can be logged in.
