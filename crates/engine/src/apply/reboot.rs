@@ -149,7 +149,7 @@ impl HostTurn<'_> {
             return Ok(boot_id);
         }
         // Most hosts close their connections when they go down.
-        let _ = timeout(LINK.min(deadline - Instant::now()), opened.link.gone()).await;
+        let _ = timeout(left_alone(deadline - Instant::now()), opened.link.gone()).await;
         let (mut last, mut silent, mut distrusted) = (None, false, false);
         let [mut pause, longest] = PAUSES;
         while Instant::now() < deadline {
@@ -232,6 +232,11 @@ impl HostTurn<'_> {
     }
 }
 
+/// How long to wait for the link's end, of the time that is left: what a host does is told from a try to reach it.
+fn left_alone(left: Duration) -> Duration {
+    LINK.min(left / 2)
+}
+
 /// Whether a host answers, and is not believed to be the one.
 fn is_distrust(class: FailureClass) -> bool {
     matches!(
@@ -249,6 +254,12 @@ mod tests {
 
     fn entry(status: Option<i32>) -> LedgerEntry {
         LedgerEntry { name: "reboot".into(), started: 0, status }
+    }
+
+    #[test]
+    fn there_is_time_left_to_reach_it() {
+        let waits = [0, 20, 600].map(|left| left_alone(Duration::from_secs(left)).as_secs());
+        assert_eq!(waits, [0, 10, 30]);
     }
 
     #[test]
