@@ -219,3 +219,22 @@ async fn a_check_that_fails_ends_the_run_and_resume_goes_on() {
     assert_eq!(ran(&place), [1, 1, 1, 1]);
     assert!(matches!(place.host(4).state(), HostState::Up { .. }));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_in_which_no_host_ended_well_is_not_said_to_be_well() {
+    let place = Place::new(2).await;
+    let ctl = &place.controller;
+    playbook(ctl, "batch = \"1\"\nmax_failures = 1\nhealth = { run = \"true\" }");
+    make_bad(&place, &[1]);
+    let said = ctl.run("run ./p.toml --all --yes --json").await.code(3);
+    assert_eq!(ran(&place), [1, 1]);
+    let checked: Vec<u32> = said
+        .events()
+        .iter()
+        .filter_map(|event| match &event.kind {
+            EventKind::HealthChecked { batch, .. } => Some(*batch),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(checked, [2]);
+}

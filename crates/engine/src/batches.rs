@@ -236,7 +236,8 @@ impl Tally {
     }
 }
 
-fn hosts(count: usize) -> String {
+/// `1 host`, `2 hosts`.
+pub(crate) fn hosts(count: usize) -> String {
     if count == 1 { "1 host".to_owned() } else { format!("{count} hosts") }
 }
 

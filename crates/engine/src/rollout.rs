@@ -6,7 +6,7 @@ use std::sync::Arc;
 use pipedown_model::{EventKind, Gate, HostName, HostPhase, HostState, Mode, RunState};
 use tokio::sync::mpsc;
 
-use crate::batches::{Ending, Rollout, Tally, is_back};
+use crate::batches::{self, Ending, Rollout, Tally, is_back};
 use crate::conductor::{Conductor, Turn};
 use crate::context::Kept;
 use crate::control::{Asked, Request};
@@ -195,12 +195,17 @@ impl Conductor {
         let is_well =
             |index: &usize| context.plan.hosts.get(*index).is_some_and(|plan| well.contains(&plan.host));
         let hosts: Vec<usize> = rollout.members(place).filter(is_well).collect();
+        // Nobody is asked: that is not to be told as a batch that is well.
+        if hosts.is_empty() && wanted.local.is_empty() {
+            return true;
+        }
         let Some(error) = health::checked(context, wanted, number(place), &hosts).await else { return true };
         let of = rollout.batches();
         let reason = format!(
-            "health after batch {} of {of}: failed to {}; {left} hosts not begun",
+            "health after batch {} of {of}: failed to {}; {} not begun",
             number(place),
-            error.text
+            error.text,
+            batches::hosts(left)
         );
         turns.closed = Some((Gate::Health, reason));
         false
@@ -223,7 +228,7 @@ impl Conductor {
         if full.is_empty() {
             return;
         }
-        let reason = format!("{}; {} hosts not begun", full.join("; "), progress.kept_out);
+        let reason = format!("{}; {} not begun", full.join("; "), batches::hosts(progress.kept_out));
         progress.turns.closed = Some((Gate::MaxDown, reason));
     }
 
