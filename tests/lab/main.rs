@@ -25,6 +25,7 @@ mod moving;
 mod power_cut;
 mod promise;
 mod reboot;
+mod rolling;
 mod servers;
 #[path = "../interop/sftp.rs"]
 mod sftp;
@@ -82,6 +83,11 @@ const SCENARIOS: &[Scenario] = &[
         run: power_cut::comes_back,
     },
     Scenario {
+        name: "rolling::stops_and_goes_on",
+        hosts: &["bullseye10", "bookworm10", "trixie10", "sysv10"],
+        run: rolling::stops_and_goes_on,
+    },
+    Scenario {
         name: "sshd_loglevel::reverts",
         hosts: &["bookworm45", "trixie45", "sysv45"],
         run: sshd_loglevel::reverts,
@@ -115,6 +121,11 @@ const SCENARIOS: &[Scenario] = &[
         name: "reboot::followed",
         hosts: &["bullseye22", "bookworm22", "trixie22", "sysv22"],
         run: reboot::followed,
+    },
+    Scenario {
+        name: "rolling::one_after_the_other",
+        hosts: &["bullseye09", "bookworm09", "trixie09", "sysv09"],
+        run: rolling::one_after_the_other,
     },
     Scenario {
         name: "servers::three_generations",
