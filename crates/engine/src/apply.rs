@@ -127,7 +127,11 @@ impl<'a> HostTurn<'a> {
 
     async fn open(&self) -> Option<Opened> {
         let host = self.host.host.clone();
-        match self.context.opener.open(Some(&self.context.run), self.host).await {
+        let opened = match self.under_way() {
+            Some(reboot) => self.catch(&reboot).await,
+            None => self.context.opener.open(Some(&self.context.run), self.host).await,
+        };
+        match opened {
             Ok(opened) => {
                 self.tell(EventKind::HostConnected { host, key: opened.key.clone() }).await;
                 Some(opened)

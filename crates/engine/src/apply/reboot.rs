@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use pipedown_model::{
-    Effect, EventKind, Failure, FailureClass, Finding, FindingCode, HostStep, Outcome, RebootStep, Severity,
-    SkipReason, StepRecord,
+    Effect, EventKind, Failure, FailureClass, Finding, FindingCode, HostPhase, HostStep, Outcome, RebootStep,
+    Severity, SkipReason, StepId, StepRecord, StepSpec,
 };
 use pipedown_steps::{Changer, LedgerEntry, Looker, look, reboot};
 use tokio::time::{Instant, sleep, timeout};
@@ -50,16 +50,85 @@ fn course(
     if from != now {
         return Course::Wait;
     }
-    // The host notes that it begins before it does anything, and a status other than 0 when it does not go down.
-    let told = ledger.is_some_and(|entry| entry.status.is_none_or(|status| status == 0 || status > 128));
-    match (told, unknown) {
+    match (was_told(ledger), unknown) {
         (false, _) | (true, UnknownSteps::Retry) => Course::Order,
         (true, UnknownSteps::Ask) => Course::Wait,
         (true, UnknownSteps::Skip) => Course::LeaveOut,
     }
 }
 
+/// Whether the host was told, or may have been: it notes that the step begins before it does anything, and a status other
+/// than 0 when it does not go down.
+fn was_told(ledger: Option<&LedgerEntry>) -> bool {
+    ledger.is_some_and(|entry| entry.status.is_none_or(|status| status == 0 || status > 128))
+}
+
+/// A reboot that an earlier process was in when it ended: the step, and the boot that was to end.
+pub(super) struct UnderWay {
+    step: StepId,
+    spec: RebootStep,
+    from: String,
+}
+
+/// What has been said of a host that does not come back at once.
+#[derive(Default)]
+struct Said {
+    silent: bool,
+    distrusted: bool,
+}
+
 impl HostTurn<'_> {
+    /// The reboot that the host may be in, because an earlier process ended meanwhile.
+    pub(super) fn under_way(&self) -> Option<UnderWay> {
+        let prior = self.prior.as_ref()?;
+        let HostPhase::Working { step: working } = &prior.phase else { return None };
+        self.host.steps.iter().find(|step| step.id == *working).and_then(|step| match &step.spec {
+            StepSpec::Reboot(spec) => {
+                Some(UnderWay { step: step.id.clone(), spec: *spec, from: prior.reboot_from.clone()? })
+            }
+            _ => None,
+        })
+    }
+
+    /// Opens a host that may be about to go down, away, or back: whoever catches it on its way waits for it.
+    pub(super) async fn catch(&self, reboot: &UnderWay) -> Result<Opened, Failure> {
+        let deadline = Instant::now() + Duration::from_secs(reboot.spec.timeout_s.into());
+        let enough = &self.context.enough;
+        let mut said = Said::default();
+        let [mut pause, longest] = PAUSES;
+        loop {
+            match self.context.opener.open(Some(&self.context.run), self.host).await {
+                Ok(mut opened) => {
+                    if !self.may_leave(&mut opened, reboot).await
+                        || timeout(left_alone(deadline - Instant::now()), opened.link.gone()).await.is_err()
+                    {
+                        return Ok(opened);
+                    }
+                    opened.close().await;
+                }
+                Err(error) if Instant::now() + pause >= deadline || enough.is_cancelled() => {
+                    return Err(error);
+                }
+                Err(error) => self.not_yet(&error, &mut said).await,
+            }
+            let _ = enough.run_until_cancelled(sleep(pause)).await;
+            pause = (pause * 2).min(longest);
+        }
+    }
+
+    /// Whether a host is still in the boot that was to end, and may have been told.
+    async fn may_leave(&self, opened: &mut Opened, reboot: &UnderWay) -> bool {
+        match self.boot_id(opened).await {
+            Some(boot_id) if boot_id != reboot.from => return false,
+            None => return true,
+            Some(_) => {}
+        }
+        match opened.shell.ledger(&self.context.run).await {
+            Ok(entries) => was_told(entries.iter().find(|entry| entry.name == reboot.step.as_str())),
+            Err(_) => true,
+        }
+    }
+
     /// Reboots the host, and goes on over a new connection; None if the host's turn ends here.
     pub(super) async fn reboot(
         &self,
@@ -150,7 +219,7 @@ impl HostTurn<'_> {
         }
         // Most hosts close their connections when they go down.
         let _ = timeout(left_alone(deadline - Instant::now()), opened.link.gone()).await;
-        let (mut last, mut silent, mut distrusted) = (None, false, false);
+        let (mut last, mut said) = (None, Said::default());
         let [mut pause, longest] = PAUSES;
         while Instant::now() < deadline {
             match self.context.opener.open(Some(&self.context.run), self.host).await {
@@ -162,14 +231,7 @@ impl HostTurn<'_> {
                     last = None;
                 }
                 Err(error) => {
-                    if is_distrust(error.class) {
-                        if !std::mem::replace(&mut distrusted, true) {
-                            self.warn(&error).await;
-                        }
-                    } else if !std::mem::replace(&mut silent, true) {
-                        let since = (self.context.clock)();
-                        self.tell(EventKind::Silent { host: self.host.host.clone(), since }).await;
-                    }
+                    self.not_yet(&error, &mut said).await;
                     last = Some(error);
                 }
             }
@@ -177,6 +239,18 @@ impl HostTurn<'_> {
             pause = (pause * 2).min(longest);
         }
         Err(self.never(last, spec))
+    }
+
+    /// Says, once each, that the host does not answer, and that what answers is not trusted.
+    async fn not_yet(&self, error: &Failure, said: &mut Said) {
+        if is_distrust(error.class) {
+            if !std::mem::replace(&mut said.distrusted, true) {
+                self.warn(error).await;
+            }
+        } else if !std::mem::replace(&mut said.silent, true) {
+            let since = (self.context.clock)();
+            self.tell(EventKind::Silent { host: self.host.host.clone(), since }).await;
+        }
     }
 
     /// The id of the boot that a connection leads to, if it is another one and still the same after `stable`.
