@@ -5,15 +5,15 @@ use pipedown_model::{Event, EventKind};
 use crate::feed::Watched;
 use crate::harness::{Lab, Ran, Snapshot, secs};
 
-/// In the order of their turns.
-const TURNS: [&str; 4] = ["trixie09", "sysv09", "bullseye09", "bookworm09"];
+/// In the order of their turns, which is the inventory's.
+const TURNS: [&str; 4] = ["bookworm09", "bullseye09", "sysv09", "trixie09"];
 /// How two of them are logged in to, both with sudo; the others as root.
 const LOGINS: [(&str, &str); 2] = [("sysv09", "deploy"), ("bookworm09", "ops")];
 
 const WELL: &str = "bookworm10";
-const NEVER_BACK: &str = "trixie10";
+const NEVER_BACK: &str = "bullseye10";
 const BACK_BROKEN: &str = "sysv10";
-const LAST: &str = "bullseye10";
+const LAST: &str = "trixie10";
 const ALL: [&str; 4] = [WELL, NEVER_BACK, BACK_BROKEN, LAST];
 
 const SHIPPED: &str = include_str!("../../playbooks/rolling-reboot.toml");
@@ -43,7 +43,7 @@ pub fn one_after_the_other(lab: &Lab) {
     }
 
     let ran = run(&["--yes", "--json"]).expect(0);
-    println!("{}", ran.err);
+    println!("{}", controller.run(&["show", &ran.run_id()]).expect(0).out);
     let new = TURNS.map(|host| boot_id(lab, host));
     let mut expected = Vec::new();
     for (at, host) in TURNS.iter().enumerate() {
@@ -82,7 +82,6 @@ pub fn stops_and_goes_on(lab: &Lab) {
 
     let run = ["run", "./rolling.toml", "-l", "@rolling", "--max-failures", "3", "--stable", "5s"];
     let stopped = controller.run(&[&run[..], &["--yes", "--json"]].concat()).expect(5);
-    println!("{}", stopped.err);
     let id = stopped.run_id();
     assert_eq!(told(&stopped), [WELL, NEVER_BACK]);
     // Of a batch in which no host has ended well it is not said that it is well.
@@ -106,7 +105,6 @@ pub fn stops_and_goes_on(lab: &Lab) {
 
     lab.ask(&["boot", NEVER_BACK]);
     let stopped = controller.run(&["resume", &id, "--json"]).expect(5);
-    println!("{}", stopped.err);
     assert_eq!(told(&stopped), [BACK_BROKEN]);
     assert_eq!(settled(&stopped), [NEVER_BACK, BACK_BROKEN]);
     let last = story(&stopped).pop().unwrap_or_default();
@@ -118,9 +116,13 @@ pub fn stops_and_goes_on(lab: &Lab) {
     let mend =
         "mv /etc/default/cron.kept /etc/default/cron; exec /etc/init.d/cron start </dev/null >/dev/null 2>&1";
     lab.sh(BACK_BROKEN, mend);
+    // The controller dies while the last host is being told: it is caught wherever it is, and is not told twice.
+    let killed = controller.start(&["resume", &id, "--json"]);
+    killed.out.wait_for("\"reboot_started\"", secs(150));
+    drop(killed);
     let ended = controller.run(&["resume", &id, "--json"]).expect(0);
-    println!("{}", ended.err);
-    assert_eq!((told(&ended), settled(&ended)), (vec![LAST.to_owned()], vec![LAST.to_owned()]));
+    assert_eq!(settled(&ended), [LAST]);
+    println!("{}", controller.run(&["show", &id]).expect(0).out);
     for host in ALL {
         assert_eq!(lab.boots(host), 2, "{host}");
     }
@@ -155,8 +157,11 @@ fn boot_id(lab: &Lab, host: &str) -> String {
 /// Asserts that a host is in its first boot, and that nothing was ever done there.
 fn untouched(lab: &Lab, host: &str) {
     assert_eq!(lab.boots(host), 1, "{host}");
-    let log = lab.log_lines(host);
-    assert!(log.is_empty(), "{host}: {log:#?}");
+    let log = lab.sh(
+        host,
+        "journalctl -q --no-pager -t pipedown 2>/dev/null || grep ' pipedown' /var/log/syslog || true",
+    );
+    assert_eq!(log, "", "{host}");
     lab.sh(host, "test ! -e /var/lib/pipedown");
 }
 
