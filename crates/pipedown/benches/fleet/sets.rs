@@ -54,7 +54,7 @@ pub fn count(times: usize) -> Result<(), Failure> {
     }
     text.into_inner()?.sync_all()?;
     let mut command = Command::new(PIPEDOWN);
-    command.args(["-F", "none", "hosts", "node[*]", "--count"]).env("PIPEDOWN_INVENTORY", &file);
+    command.args(["-F", "none", "hosts", "node*", "--count"]).env("PIPEDOWN_INVENTORY", &file);
     let contest = Contest::hold(vec![("pipedown hosts --count", command)], times)?;
     contest.print("Counting an inventory of 50,000 hosts", HOSTS);
     let mut goals = Goals::new();

@@ -1,10 +1,10 @@
 //! OpenSSH's own server on many loopback addresses. It is this machine that answers: it runs nothing that changes it.
 
 use std::fs::{self, File};
-use std::io::{BufRead, BufReader, Write};
+use std::io::{self, BufRead, BufReader, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command};
 
 use sshd_embed::KeyPair;
 use tempfile::TempDir;
@@ -17,9 +17,9 @@ const PROGRAM: &str = "/usr/sbin/sshd";
 /// Where its addresses begin.
 const FIRST: Ipv4Addr = Ipv4Addr::new(127, 77, 0, 1);
 
-/// A server that runs until this is dropped.
+/// Servers that run until this is dropped, one for each host.
 pub struct Sshds {
-    process: Child,
+    processes: Vec<Child>,
     /// The hosts.
     pub hosts: Vec<Host>,
     /// Where the keys are.
@@ -27,10 +27,10 @@ pub struct Sshds {
 }
 
 impl Sshds {
-    /// Starts one that listens on so many addresses.
+    /// Starts so many, each on an address of its own.
     ///
     /// # Errors
-    /// When there is none, or it does not listen.
+    /// When one cannot be started, or does not listen.
     pub fn start(count: usize) -> Result<Self, Failure> {
         let dir = tempfile::tempdir()?;
         KeyPair::load_or_generate(&dir.path().join("id_ed25519"))?;
@@ -52,26 +52,38 @@ impl Sshds {
         let known = hosts.iter().map(|h| format!("[{}]:{port} {}\n", h.addr.ip(), key.public_line()));
         write(&dir.path().join("known_hosts"), &known.collect::<String>())?;
         let config = dir.path().join("sshd_config");
-        write(&config, &settings(dir.path(), &hosts))?;
-        let mut process =
-            Command::new(PROGRAM).args(["-D", "-e", "-f"]).arg(&config).stderr(Stdio::piped()).spawn()?;
-        let said = process.stderr.take().ok_or("failed to read from sshd")?;
-        let sshds = Self { process, hosts, dir };
+        write(&config, &settings(dir.path()))?;
+        let mut sshds = Self { processes: Vec::with_capacity(count), hosts, dir };
+        let (said, ear) = io::pipe()?;
+        for host in &sshds.hosts {
+            let mut command = Command::new(PROGRAM);
+            command.args(["-D", "-e", "-f"]).arg(&config);
+            command.args(["-o", &format!("ListenAddress={}", host.addr)]).stderr(ear.try_clone()?);
+            sshds.processes.push(command.spawn()?);
+        }
+        drop(ear);
         let lines = BufReader::new(said).lines().map_while(Result::ok);
-        let mut listening = lines.filter(|line| line.contains("Server listening on"));
-        if listening.by_ref().take(count).count() < count {
+        // Each says one or the other.
+        let mut begun = lines.filter(|line| {
+            line.starts_with("Server listening on") || line.starts_with("Cannot bind any address")
+        });
+        if begun.by_ref().take(count).filter(|line| line.starts_with("Server")).count() < count {
             return Err("sshd does not listen".into());
         }
-        // What it goes on saying must not fill the pipe.
-        std::thread::spawn(move || listening.count());
+        // What they go on saying must not fill the pipe.
+        std::thread::spawn(move || begun.count());
         Ok(sshds)
     }
 }
 
 impl Drop for Sshds {
     fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
+        for process in &mut self.processes {
+            let _ = process.kill();
+        }
+        for process in &mut self.processes {
+            let _ = process.wait();
+        }
     }
 }
 
@@ -87,11 +99,10 @@ fn write(path: &Path, text: &str) -> Result<(), Failure> {
     Ok(File::create(path)?.write_all(text.as_bytes())?)
 }
 
-fn settings(dir: &Path, hosts: &[Host]) -> String {
-    let listen = hosts.iter().map(|host| format!("ListenAddress {}\n", host.addr)).collect::<String>();
+fn settings(dir: &Path) -> String {
     let dir = dir.display();
     format!(
-        "{listen}HostKey {dir}/host_key\nAuthorizedKeysFile {dir}/id_ed25519.pub\nStrictModes no\nUsePAM no\n\
+        "HostKey {dir}/host_key\nAuthorizedKeysFile {dir}/id_ed25519.pub\nStrictModes no\nUsePAM no\n\
          PasswordAuthentication no\nKbdInteractiveAuthentication no\nPidFile none\nMaxStartups 1000\n\
          Subsystem sftp internal-sftp\n"
     )
