@@ -14,6 +14,7 @@
 
 mod campaign;
 mod mutate;
+mod size;
 mod targets;
 
 use std::process::ExitCode;

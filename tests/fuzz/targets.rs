@@ -5,7 +5,9 @@ use std::io::Write as _;
 use std::path::Path;
 
 use data_encoding::BASE64;
-use pipedown_plan::{HostSet, InputError, Inventory, Origin, Playbook, Source, fold, from_json};
+use pipedown_plan::{
+    Beside, Format, HostSet, InputError, Inventory, Origin, Playbook, Source, VarFile, fold, from_json,
+};
 use pipedown_ssh::trace::{ClearText, Direction, Role};
 use pipedown_ssh::{
     Anchors, ConfigSource, KnownHosts, KnownHostsFile, Local, Proposal, Request, RevokedKeys, Settings,
@@ -13,6 +15,7 @@ use pipedown_ssh::{
 };
 
 use crate::campaign::Target;
+use crate::size;
 
 const INVENTORY: &str = include_str!("../../inventory.example.toml");
 
@@ -68,6 +71,54 @@ pub const TARGETS: &[Target] = &[
             "become",
         ],
         parse: inventory,
+    },
+    Target {
+        name: "ansible_ini",
+        seeds: || vec![ANSIBLE_INI.into()],
+        words: &[
+            "[",
+            ":children]",
+            ":vars]",
+            "=",
+            "'",
+            "\"",
+            "[01:50]",
+            "ansible_host=",
+            "{{ x }}",
+            "{'a':",
+            "#",
+        ],
+        parse: |document| other_inventory(document, "hosts.ini", Format::AnsibleIni),
+    },
+    Target {
+        name: "ansible_yaml",
+        seeds: || vec![ANSIBLE_YAML.into()],
+        words: &["hosts:", "children:", "vars:", "&a", "*a", "<<: ", "{", "[", "!vault |", "- ", ": ", "0x1"],
+        parse: |document| other_inventory(document, "hosts.yml", Format::AnsibleYaml),
+    },
+    Target {
+        name: "ansible_json",
+        seeds: || vec![ANSIBLE_JSON.into()],
+        words: &["\"hosts\"", "\"children\"", "\"vars\"", "\"_meta\"", "hostvars", "{", "[", "]", "}"],
+        parse: |document| other_inventory(document, "hosts.json", Format::AnsibleJson),
+    },
+    Target {
+        name: "clustershell",
+        seeds: || vec![b"all: n[1-40]\nrack1: n[1-20]\nodd: n[1-39/2]\nrest: @rack1!@odd,adm\n".into()],
+        words: &["@", "!", "&", "^", ",", "[1-9]", ": ", "\n", "@*"],
+        parse: |document| other_inventory(document, "local.cfg", Format::ClusterShell),
+    },
+    Target {
+        name: "clustershell_yaml",
+        seeds: || vec![CLUSTERSHELL_YAML.into()],
+        words: &["@", "!", "&", "[1-9]", ": ", "\n", "@racks:", "roles:", "- ", "&a", "*a", "{", "["],
+        parse: |document| other_inventory(document, "groups.yaml", Format::ClusterShell),
+    },
+    Target {
+        name: "ssh_config_hosts",
+        seeds: || vec![SSH_CONFIG.into()],
+        words: &["Host ", "Match ", "Include ", "=", "\"", "!", "*"],
+        parse: |document| other_inventory(document, "config", Format::SshConfig),
     },
     Target {
         name: "playbook",
@@ -188,6 +239,9 @@ fn host_sets() -> Vec<Vec<u8>> {
 }
 
 fn host_set(document: &[u8]) -> String {
+    if stands_for_many(document) {
+        return "many hosts".to_owned();
+    }
     let text = String::from_utf8_lossy(document);
     let set = match HostSet::parse(&text) {
         Ok(set) => set,
@@ -214,6 +268,9 @@ fn host_set(document: &[u8]) -> String {
 }
 
 fn inventory(document: &[u8]) -> String {
+    if stands_for_many(document) {
+        return "many hosts".to_owned();
+    }
     let source = Source::new("inventory.toml", &String::from_utf8_lossy(document));
     match Inventory::parse(source, Path::new("/etc/pipedown"), Some(Path::new("/home/ops"))) {
         Ok(inventory) => match inventory.select(&HostSet::all()) {
@@ -222,6 +279,66 @@ fn inventory(document: &[u8]) -> String {
         },
         Err(error) => refused(&error),
     }
+}
+
+const ANSIBLE_INI: &str = "\
+lone:2222 a='x y' b=[1,2]
+[web]
+www[01:03].example.com http_port=80 ansible_host=\"{{ inventory_hostname }}.lan\"
+[site:children]
+web
+[site:vars]
+n={'a': (1, None)} # more
+ansible_become=yes
+";
+
+const ANSIBLE_YAML: &str = "\
+all:
+  vars: &shared {a: yes, c: 017, d: 1:30}
+  hosts: {lone: {ansible_host: 192.0.2.1}, 'r[1:2]n[a:b]:2222': }
+  children:
+    web:
+      hosts:
+        web[01:02]: {<<: *shared, a: own}
+      children: {inner: {hosts: web09}}
+";
+
+const CLUSTERSHELL_YAML: &str = "\
+roles:
+  adm: 'adm[1-2]'
+  all: '@adm,@racks:one'
+racks: {one: [n1, 'n[2-9]'], two: '@one!n3', all: '@*'}
+";
+
+const ANSIBLE_JSON: &str = "\
+{\"_meta\": {\"hostvars\": {\"a\": {\"ansible_port\": 22, \"x\": {\"__ansible_unsafe\": \"y\"}}}},
+ \"web\": {\"hosts\": [\"a\", \"b\"], \"vars\": {\"k\": null}}, \"site\": {\"children\": [\"web\"]}}
+";
+
+/// What stands for many hosts, or long names, takes its time, and shows nothing that few would not.
+fn stands_for_many(document: &[u8]) -> bool {
+    size::of_names(document) > 32 * 1024
+}
+
+/// An inventory of another tool, with the same text as variables of a group beside it.
+fn other_inventory(document: &[u8], name: &str, format: Format) -> String {
+    if stands_for_many(document) {
+        return "many hosts".to_owned();
+    }
+    let source = Source::new(name, &String::from_utf8_lossy(document));
+    let vars = [VarFile { of_host: false, name: "web".to_owned(), source: source.clone() }];
+    let vars = if format == Format::AnsibleYaml { vars.as_slice() } else { &[] };
+    let beside = Beside { folder: Path::new("/etc/ansible"), home: None, vars };
+    let inventory = match Inventory::read(&source, format, &beside) {
+        Ok(inventory) => inventory,
+        Err(error) => return refused(&error),
+    };
+    // Whatever is understood can be printed, or does not fit for a reason that can be shown.
+    let printed = Format::ALL.map(|format| match inventory.write(format) {
+        Ok((_, notices)) => notices.len().min(3).to_string(),
+        Err(error) => refused(&error),
+    });
+    format!("hosts: {} {printed:?}", inventory.len().min(9))
 }
 
 fn playbooks() -> Vec<Vec<u8>> {

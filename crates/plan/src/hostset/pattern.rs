@@ -1,7 +1,9 @@
 //! A name with bracketed ranges, and the names it stands for.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 
+use super::wildcard::fits;
 use crate::diagnostic::{InputError, Source};
 
 /// More names than this in one pattern are a slip of the finger.
@@ -45,6 +47,16 @@ impl Run {
     fn numbers(self) -> impl Iterator<Item = String> {
         let width = self.width;
         (0..self.count()).map(move |k| format!("{:0width$}", self.first + k * self.step))
+    }
+
+    /// Whether these digits, all of them, are one of its numbers as it is printed.
+    fn has(self, digits: &str) -> bool {
+        digits.parse::<u64>().is_ok_and(|number| {
+            let length = number.checked_ilog10().map_or(1, |log| log as usize + 1);
+            (self.first..=self.last).contains(&number)
+                && (number - self.first).is_multiple_of(self.step)
+                && digits.len() == length.max(self.width)
+        })
     }
 
     /// The same in parts whose numbers have one length each, unless it is without a step.
@@ -130,6 +142,32 @@ impl Pattern {
         }
     }
 
+    /// Whether `*` or `?` stands in it.
+    pub fn is_wild(&self) -> bool {
+        self.parts.iter().any(|part| matches!(part, Part::Text(text) if text.contains(['*', '?'])))
+    }
+
+    /// Whether a dot stands in its names.
+    pub fn has_dot(&self) -> bool {
+        self.parts.iter().any(|part| matches!(part, Part::Text(text) if text.contains('.')))
+    }
+
+    /// Whether one of its names fits a text; the names, of which there may be a million, are not made for it.
+    pub fn fits(&self, text: &str) -> bool {
+        if let Some(pattern) = self.single() {
+            return fits(pattern, text);
+        }
+        // Offsets of the text up to which everything so far fits.
+        let mut reached = BTreeSet::from([0]);
+        for part in &self.parts {
+            match part {
+                Part::Text(part) => part.chars().for_each(|c| reached = behind_character(c, &reached, text)),
+                Part::Numbers(runs) => reached = behind_numbers(runs, &reached, text),
+            }
+        }
+        reached.contains(&text.len())
+    }
+
     /// The names, the last bracket turning fastest.
     pub fn names(&self) -> Vec<String> {
         let mut names = vec![String::new()];
@@ -147,6 +185,30 @@ impl Pattern {
         }
         names
     }
+}
+
+fn behind_character(wanted: char, reached: &BTreeSet<usize>, text: &str) -> BTreeSet<usize> {
+    if wanted == '*' {
+        let first = reached.first().copied().unwrap_or(usize::MAX);
+        return (first..=text.len()).filter(|at| text.is_char_boundary(*at)).collect();
+    }
+    let next = |at: &usize| {
+        let c = text.get(*at..)?.chars().next().filter(|c| wanted == '?' || wanted == *c)?;
+        Some(at + c.len_utf8())
+    };
+    reached.iter().filter_map(next).collect()
+}
+
+fn behind_numbers(runs: &[Run], reached: &BTreeSet<usize>, text: &str) -> BTreeSet<usize> {
+    let mut behind = BTreeSet::new();
+    for at in reached {
+        let rest = text.get(*at..).unwrap_or_default();
+        let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
+        let number =
+            |length: &usize| rest.get(..*length).is_some_and(|text| runs.iter().any(|r| r.has(text)));
+        behind.extend((1..=digits).filter(number).map(|length| at + length));
+    }
+    behind
 }
 
 /// Text outside brackets: the characters of host names and addresses.
@@ -286,4 +348,41 @@ fn check_behind(source: &Source, start: usize, rest: &str) -> Result<(), InputEr
             .suggest("put it into the bracket: `[10,20]`"));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        /// Without making the names, as with them.
+        #[test]
+        fn a_pattern_fits_what_one_of_its_names_fits(
+            pattern in "[an*?.]{0,3}(\\[([0-9]|0[0-9]-1[0-9]|8-12/2|9-110/7)\\][an*?.]{0,2}){0,3}",
+            text in "[an.]{0,3}([0-9]{0,3}[an.]{0,2}){0,2}",
+        ) {
+            let source = Source::new("-l", &pattern);
+            let Ok(parsed) = Pattern::parse(&source, 0..pattern.len(), Wildcards::Allowed) else { return Ok(()) };
+            let expected = parsed.names().iter().any(|name| fits(name, &text));
+            prop_assert_eq!(parsed.fits(&text), expected, "{} {}", pattern, text);
+            // Seldom does a text by chance.
+            for name in parsed.names().into_iter().take(20) {
+                let name = name.replace('*', "n1").replace('?', "a");
+                prop_assert!(parsed.fits(&name), "{} {}", pattern, name);
+                let longer = format!("{name}0");
+                let expected = parsed.names().iter().any(|name| fits(name, &longer));
+                prop_assert_eq!(parsed.fits(&longer), expected, "{} {}", pattern, longer);
+            }
+        }
+    }
+
+    #[test]
+    fn a_million_names_with_wildcards_are_compared_at_once() {
+        let text = format!("*{}", "n[0-9]".repeat(6));
+        let pattern = Pattern::parse(&Source::new("-l", &text), 0..text.len(), Wildcards::Allowed).unwrap();
+        let fitting = (0..1000).filter(|n| pattern.fits(&format!("rack{n}n0n1n2n3n4n{}", n % 20))).count();
+        assert_eq!(fitting, 500);
+    }
 }

@@ -192,16 +192,18 @@ impl Inventory {
 
     /// The names of the groups and how many hosts each has.
     pub fn groups(&self) -> impl Iterator<Item = (&str, usize)> {
-        self.sections.iter().filter_map(|section| match &section.kind {
-            SectionKind::Group(name) => Some((name.as_str(), section.members.len())),
-            _ => None,
-        })
+        self.sections_of_groups().map(|(name, section)| (name, section.members.len()))
     }
 
     fn group(&self, wanted: &str) -> Option<&Section> {
-        self.sections
-            .iter()
-            .find(|section| matches!(&section.kind, SectionKind::Group(name) if name == wanted))
+        self.sections_of_groups().find(|(name, _)| *name == wanted).map(|(_, section)| section)
+    }
+
+    fn sections_of_groups(&self) -> impl Iterator<Item = (&str, &Section)> {
+        self.sections.iter().filter_map(|section| match &section.kind {
+            SectionKind::Group(name) => Some((name.as_str(), section)),
+            _ => None,
+        })
     }
 }
 

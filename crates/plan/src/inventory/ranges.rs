@@ -19,9 +19,7 @@ pub(super) fn expand(pattern: &str) -> Result<(Vec<String>, Option<u16>), String
     if address.contains(':') && !address.contains('[') && address.parse::<Ipv6Addr>().is_err() {
         return Err("behind `:` stands no port".to_owned());
     }
-    let mut names = Vec::new();
-    ranges(address, &mut names)?;
-    Ok((names, port))
+    Ok((ranges(address)?, port))
 }
 
 /// A port follows the only colon outside brackets.
@@ -48,19 +46,27 @@ fn split_port(pattern: &str) -> Result<(&str, Option<u16>), String> {
     Ok((inside.filter(|inside| inside.parse::<Ipv6Addr>().is_ok()).unwrap_or(address), Some(port)))
 }
 
-fn ranges(text: &str, names: &mut Vec<String>) -> Result<(), String> {
-    let Some((head, rest)) = text.split_once('[') else {
-        if names.len() >= MOST {
+fn ranges(text: &str) -> Result<Vec<String>, String> {
+    let (mut pieces, mut rest) = (Vec::new(), text);
+    // How many names there are is known before any of them is made.
+    let mut count = 1_usize;
+    while let Some((head, behind)) = rest.split_once('[') {
+        let (range, tail) = behind.split_once(']').ok_or("a bracket is never closed")?;
+        let parts = parts(range)?;
+        count = count.saturating_mul(parts.len());
+        if count > MOST {
             return Err(format!("this names more than {MOST} hosts"));
         }
-        names.push(text.to_owned());
-        return Ok(());
-    };
-    let (range, tail) = rest.split_once(']').ok_or("a bracket is never closed")?;
-    for part in parts(range)? {
-        ranges(&format!("{head}{part}{tail}"), names)?;
+        pieces.push((head, parts));
+        rest = tail;
     }
-    Ok(())
+    let mut names = vec![String::new()];
+    for (head, parts) in pieces {
+        let with = |name: &String| parts.iter().map(|part| format!("{name}{head}{part}")).collect::<Vec<_>>();
+        names = names.iter().flat_map(with).collect();
+    }
+    names.iter_mut().for_each(|name| name.push_str(rest));
+    Ok(names)
 }
 
 /// What `begin:end` or `begin:end:step` runs through.
@@ -140,6 +146,7 @@ mod tests {
             "n[01:100]",
             "n[1:9:0]",
             "n[0:99999999]",
+            "n[1:99][1:99][1:99][1:99]",
         ] {
             assert!(expand(wrong).is_err(), "{wrong}");
         }

@@ -6,7 +6,7 @@ use std::ops::Range;
 use pipedown_model::HostName;
 use serde_json::Value;
 
-use super::{Entry, Inventory, SectionKind};
+use super::{Entry, Inventory, Section};
 use crate::diagnostic::{InputError, Source, quoted};
 use crate::hostset::{self, HostSet, Need, Pattern, VarIs, World, fits};
 
@@ -40,29 +40,30 @@ impl Inventory {
 
     /// The hosts of groups.
     pub(super) fn members(&self, source: &Source, pattern: &Pattern) -> Result<Vec<usize>, InputError> {
+        if pattern.is_wild() {
+            let like = self.sections_of_groups().filter(|(name, _)| pattern.fits(name));
+            let members: Vec<usize> = like.flat_map(|(_, section)| section.members.iter().copied()).collect();
+            let text = source.text().get(pattern.span.clone()).unwrap_or_default();
+            return if members.is_empty() { Err(self.no_group(source, pattern, text)) } else { Ok(members) };
+        }
+        let found = |name: &str, section: Option<&&Section>| match section {
+            Some(section) => Ok(section.members.clone()),
+            None => Err(self.no_group(source, pattern, name)),
+        };
+        if let Some(name) = pattern.single() {
+            return found(name, self.group(name).as_ref());
+        }
+        let sections: HashMap<&str, &Section> = self.sections_of_groups().collect();
         let mut members = Vec::new();
         for name in pattern.names() {
-            let before = members.len();
-            let wild = name.contains(['*', '?']);
-            for section in &self.sections {
-                match &section.kind {
-                    SectionKind::Group(group) if *group == name || wild && fits(&name, group) => {
-                        members.extend_from_slice(&section.members);
-                    }
-                    _ => {}
-                }
-            }
-            // A group may be empty; one that is not there is another matter.
-            if members.len() == before && (wild || self.group(&name).is_none()) {
-                return Err(self.no_group(source, pattern, &name, wild));
-            }
+            members.extend(found(&name, sections.get(name.as_str()))?);
         }
         Ok(members)
     }
 
-    fn no_group(&self, source: &Source, pattern: &Pattern, name: &str, wild: bool) -> InputError {
+    fn no_group(&self, source: &Source, pattern: &Pattern, name: &str) -> InputError {
         let known = self.groups().map(|(name, _)| name);
-        if wild {
+        if pattern.is_wild() {
             let message = format!("{} has no host in a group like `{name}`", self.path());
             return source.error(pattern.span.clone(), message).suggest_among(name, known);
         }
@@ -162,12 +163,11 @@ impl World for Known<'_> {
     }
 
     fn like(&mut self, source: &Source, pattern: &Pattern, need: Need) -> Result<Vec<usize>, InputError> {
-        let wanted = pattern.names();
+        // As with names: without a dot the first label is enough.
+        let labels = !pattern.has_dot();
         let found = self.which(|entry| {
             let name = entry.name.as_str();
-            let label = name.split('.').next().unwrap_or(name);
-            // As with names: without a dot the first label is enough.
-            wanted.iter().any(|wanted| fits(wanted, name) || !wanted.contains('.') && fits(wanted, label))
+            pattern.fits(name) || labels && pattern.fits(name.split('.').next().unwrap_or(name))
         });
         if found.is_empty() && need == Need::Some {
             let message = format!("no host of {} is like this", self.inventory.path());
