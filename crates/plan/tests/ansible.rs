@@ -35,7 +35,16 @@ fn write(path: &Path, text: &str) {
 
 /// Runs a tool that need not be there.
 fn run(program: &str, args: &[&str]) -> Option<String> {
-    let ran = Command::new(program).args(args).env("ANSIBLE_LOCALHOST_WARNING", "no").output();
+    // Nobody's configuration, and no traces in anybody's home.
+    let home = tempfile::tempdir().unwrap();
+    write(&home.path().join("ansible.cfg"), "");
+    let ran = Command::new(program)
+        .args(args)
+        .env("HOME", home.path())
+        .env("ANSIBLE_CONFIG", home.path().join("ansible.cfg"))
+        .env("ANSIBLE_LOCALHOST_WARNING", "no")
+        .env("LC_ALL", "C.UTF-8")
+        .output();
     let ran = match ran {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return None,
         ran => ran.unwrap(),
@@ -246,10 +255,7 @@ fn name(number: usize) -> String {
 fn whatever_is_inherited_is_what_ansible_says() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("hosts.ini");
-    let mut runner = TestRunner::new_with_rng(
-        Config { cases: CASES, failure_persistence: None, ..Config::default() },
-        proptest::test_runner::TestRng::deterministic_rng(proptest::test_runner::RngAlgorithm::ChaCha),
-    );
+    let mut runner = deterministic(CASES);
     let hosts = prop::collection::vec((0..12_u8, 0..VALUES.len()), 1..8);
     let ran = runner.run(&(groups(), hosts), |(groups, hosts)| {
         let text = ini(&groups, &hosts);
@@ -297,6 +303,15 @@ proptest! {
     }
 }
 
+/// What nodeset says of sets; nothing where it is not installed.
+fn nodeset(conf: &Path, sets: &[&str]) -> Option<Vec<BTreeSet<String>>> {
+    let one = |set: &&str| {
+        let said = run("nodeset", &["--groupsconf", conf.to_str().unwrap(), "-e", "-S", "\\n", set])?;
+        Some(said.lines().filter(|line| !line.is_empty()).map(str::to_owned).collect())
+    };
+    sets.iter().map(one).collect()
+}
+
 #[test]
 fn groups_of_clustershell_are_what_nodeset_says() {
     let folder = tempfile::tempdir().unwrap();
@@ -313,21 +328,107 @@ fn groups_of_clustershell_are_what_nodeset_says() {
             path.display()
         ),
     );
-    for group in ["rack1", "mixed", "rest", "either"] {
-        let ours =
-            pipedown_plan::fold(&inventory.select(&HostSet::parse(&format!("@{group}")).unwrap()).unwrap());
-        let conf = folder.path().join("groups.conf");
-        let set = format!("@{group}");
-        let Some(theirs) = run("nodeset", &["--groupsconf", conf.to_str().unwrap(), "-f", &set]) else {
-            eprintln!("skipped: nodeset is not installed");
-            continue;
-        };
-        let theirs = HostSet::parse(theirs.trim()).unwrap().names().unwrap();
-        assert_eq!(ours, pipedown_plan::fold(&theirs), "{group}");
-    }
+    agrees_with_nodeset(
+        &inventory,
+        &folder.path().join("groups.conf"),
+        &["@rack1", "@mixed", "@rest", "@either", "@rest&n[001-020]!n002", "@*!@odd", "@rack[1-2]^@mixed"],
+    );
     let folded =
         |group: &str| pipedown_plan::fold(&inventory.select(&HostSet::parse(group).unwrap()).unwrap());
     assert_eq!(folded("@mixed&n[001-005]"), "n[001,003,005]");
+}
+
+/// Sets are the same of both.
+fn agrees_with_nodeset(inventory: &Inventory, conf: &Path, sets: &[&str]) {
+    let Some(theirs) = nodeset(conf, sets) else {
+        eprintln!("skipped: nodeset is not installed");
+        return;
+    };
+    for (set, theirs) in sets.iter().zip(theirs) {
+        let ours = inventory.select(&HostSet::parse(set).unwrap()).unwrap();
+        let ours: BTreeSet<String> = ours.iter().map(|name| name.as_str().to_owned()).collect();
+        assert_eq!(ours, theirs, "{set}");
+    }
+}
+
+#[test]
+fn groups_yaml_is_what_nodeset_says() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("groups.yaml");
+    write(
+        &path,
+        "roles:\n  adm: 'adm[1-2]'\n  io: 'io[08-11/2],@adm!adm1'\n  racks: '@racks:one^@racks:two'\n\
+         racks: {one: [n1, 'n[2-9]'], two: '@one!n3', few: 'n[1-4]&@two'}\n",
+    );
+    let conf = folder.path().join("groups.conf");
+    write(&conf, &format!("[Main]\ndefault: roles\nautodir: {}\n", folder.path().display()));
+    let sets = ["@adm", "@io", "@racks"];
+    agrees_with_nodeset(&load(&path), &conf, &sets);
+    write(&conf, &format!("[Main]\ndefault: racks\nautodir: {}\n", folder.path().display()));
+    agrees_with_nodeset(&load(&path), &conf, &["@one", "@two", "@few", "@two,n3,@few"]);
+}
+
+#[test]
+fn printed_for_clustershell_our_own_says_the_same_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("inventory.toml");
+    write(
+        &path,
+        "[groups.login]\nhosts = 'login[01-04].example.org'\n[groups.compute]\nhosts = ['n[1-20]', 'login03.example.org']\n\
+         [groups.both]\nhosts = ['@login', '@compute']\n[hosts.lone]\nport = 22\n",
+    );
+    let inventory = load(&path);
+    let (text, _) = inventory.write(Format::ClusterShell).unwrap();
+    write(&folder.path().join("local.cfg"), &text);
+    let conf = folder.path().join("groups.conf");
+    let map = format!(
+        "[Main]\ndefault: local\n[local]\nmap: sed -n 's/^$GROUP:\\(.*\\)/\\1/p' {0}\nall: sed -n 's/^all:\\(.*\\)/\\1/p' {0}\nlist: sed -n 's/^\\([0-9A-Za-z_-]*\\):.*/\\1/p' {0}\n",
+        folder.path().join("local.cfg").display()
+    );
+    write(&conf, &map);
+    agrees_with_nodeset(&inventory, &conf, &["@login", "@compute", "@both", "@both!@login", "@*"]);
+}
+
+/// A node, a range or a grid, all with numbers of one width in the same place.
+fn nodes() -> impl Strategy<Value = String> {
+    let range = |least: u8, most: u8| (least..=most, least..=most).prop_map(|(a, b)| (a.min(b), a.max(b)));
+    prop_oneof![
+        range(1, 9).prop_map(|(a, b)| format!("n[{a}-{b}]")),
+        (1..=9_u8).prop_map(|a| format!("n{a}")),
+        (range(1, 4), range(1, 20), 1..4_u8)
+            .prop_map(|((a, b), (c, d), step)| format!("rack[{a}-{b}]n[{c:02}-{d:02}/{step}]")),
+        (range(10, 20), 1..9_u8).prop_map(|((a, b), c)| format!("rack{c}n[{a}-{b},{b}]")),
+    ]
+}
+
+#[test]
+fn sets_are_calculated_as_by_nodeset() {
+    let folder = tempfile::tempdir().unwrap();
+    let conf = folder.path().join("groups.conf");
+    write(&conf, "[Main]\ndefault: none\n");
+    let sets = prop::collection::vec((prop::sample::select(vec![',', '!', '&', '^']), nodes()), 1..6);
+    let mut runner = deterministic(3 * CASES);
+    let ran = runner.run(&sets, |terms| {
+        let mut set: String = terms.iter().flat_map(|(op, nodes)| [op.to_string(), nodes.clone()]).collect();
+        set.remove(0);
+        let Some(theirs) = nodeset(&conf, &[&set]) else { return Ok(()) };
+        let ours = HostSet::parse(&set).unwrap().names().unwrap();
+        let ours: BTreeSet<String> = ours.iter().map(|name| name.as_str().to_owned()).collect();
+        prop_assert_eq!(&ours, &theirs[0], "{}", set);
+        Ok(())
+    });
+    ran.unwrap_or_else(|error| panic!("{error}"));
+    if nodeset(&conf, &["n1"]).is_none() {
+        eprintln!("skipped: nodeset is not installed");
+    }
+}
+
+/// Tries the same each time: a gate must not fail now and then.
+fn deterministic(cases: u32) -> TestRunner {
+    TestRunner::new_with_rng(
+        Config { cases, failure_persistence: None, ..Config::default() },
+        proptest::test_runner::TestRng::deterministic_rng(proptest::test_runner::RngAlgorithm::ChaCha),
+    )
 }
 
 #[test]
