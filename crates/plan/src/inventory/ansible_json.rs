@@ -8,7 +8,7 @@ use super::connection::{Reader, Var};
 use super::families::{Families, VarFile};
 use super::format::Format;
 use super::{Inventory, ansible_yaml};
-use crate::diagnostic::{InputError, Source};
+use crate::diagnostic::{InputError, Source, nearest};
 
 /// Reads an inventory.
 pub(super) fn parse(
@@ -20,7 +20,9 @@ pub(super) fn parse(
         let at = offset(source.text(), error.line(), error.column());
         let text = error.to_string();
         let text = text.split(" at line ").next().unwrap_or_default();
-        source.error(at..at + 1, format!("the file is not JSON: {text}"))
+        source
+            .error(at..at + 1, format!("the text is not JSON: {text}"))
+            .suggest("a program prints its inventory on standard output, and nothing else there")
     })?;
     let Value::Object(groups) = document else {
         return Err(source.error(0..1, "an inventory is an object of groups"));
@@ -82,13 +84,16 @@ impl Json<'_> {
         };
         let known = ["hosts", "vars", "children"];
         if !group.is_empty() && !known.iter().any(|key| group.contains_key(*key)) {
+            let error =
+                self.wrong(name, &format!("group `{name}` has none of `hosts`, `vars` and `children`"));
             let keys: Vec<&str> = group.keys().map(String::as_str).take(3).collect();
-            return Err(self
-                .wrong(name, &format!("group `{name}` has none of `hosts`, `vars` and `children`"))
-                .suggest(format!(
+            return Err(match keys.iter().find(|key| !nearest(key, &known).is_empty()) {
+                Some(key) => error.suggest_among(key, known),
+                None => error.suggest(format!(
                     "it has {}; a host's variables belong below `_meta.hostvars`",
                     keys.join(", ")
-                )));
+                )),
+            });
         }
         for host in self.names(name, "hosts", group.remove("hosts"))? {
             let span = self.span(&host);

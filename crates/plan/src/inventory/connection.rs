@@ -1,6 +1,7 @@
 //! The variables by which Ansible says how a host is reached.
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 use std::path::Path;
 
 use pipedown_model::Become;
@@ -18,6 +19,25 @@ pub(super) struct Var {
     pub value: Option<Value>,
     /// Where it stands in its file, if that is known.
     pub at: Option<usize>,
+}
+
+impl Var {
+    /// Where its name stands, for an error. Where places are not known, as in JSON: the first that has this value.
+    pub fn span(&self, source: &Source) -> Range<usize> {
+        let text = source.text();
+        if let Some(at) = self.at {
+            let named = text.get(at..).is_some_and(|rest| rest.starts_with(&self.name));
+            return at..at + if named { self.name.len() } else { 1 };
+        }
+        let key = format!("\"{}\"", self.name);
+        let value = self.value.as_ref().map(Value::to_string).unwrap_or_default();
+        let found = text.match_indices(&key).find(|(at, key)| {
+            let behind =
+                text.get(at + key.len()..).map(str::trim_start).and_then(|rest| rest.strip_prefix(':'));
+            behind.is_some_and(|rest| rest.trim_start().starts_with(&value))
+        });
+        found.map_or(0..0, |(at, key)| at..at + key.len())
+    }
 }
 
 /// What is needed to understand variables.
@@ -319,6 +339,5 @@ fn place(source: &Source, at: usize) -> String {
 }
 
 fn wrong(source: &Source, var: &Var, why: &str) -> InputError {
-    let at = var.at.unwrap_or(0);
-    source.error(at..at + 1, format!("`{}` {why}", var.name))
+    source.error(var.span(source), format!("`{}` {why}", var.name))
 }

@@ -135,9 +135,8 @@ impl Families {
             Some(Value::String(text)) => text.trim().parse().ok(),
             _ => None,
         };
-        let at = var.at.unwrap_or(0);
         group.priority = number.ok_or_else(|| {
-            self.source.error(at..at + 1, "`ansible_group_priority` must be a whole number")
+            self.source.error(var.span(&self.source), "`ansible_group_priority` must be a whole number")
         })?;
         Ok(())
     }
