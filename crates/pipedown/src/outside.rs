@@ -2,6 +2,7 @@
 
 use std::io::Read as _;
 use std::path::PathBuf;
+use std::sync::OnceLock;
 
 use pipedown_engine::{EngineError, SqliteJournal, StateDir};
 use pipedown_model::{ExitCode, HostName, HostPhase, HostState, RunId};
@@ -11,13 +12,13 @@ use pipedown_plan::{Outcome, Outside, Source, Unavailable, files};
 pub struct Reader<'a> {
     state: &'a StateDir,
     home: Option<&'a PathBuf>,
-    has_read: bool,
+    stdin: &'a OnceLock<()>,
 }
 
 impl<'a> Reader<'a> {
-    /// Reads runs from `state`, and `~/` as `home`.
-    pub fn new(state: &'a StateDir, home: Option<&'a PathBuf>) -> Self {
-        Self { state, home, has_read: false }
+    /// Reads runs from `state`, and `~/` as `home`; `stdin` is set once standard input was read.
+    pub fn new(state: &'a StateDir, home: Option<&'a PathBuf>, stdin: &'a OnceLock<()>) -> Self {
+        Self { state, home, stdin }
     }
 
     fn run(&self, text: &str) -> Result<RunId, Unavailable> {
@@ -47,7 +48,7 @@ impl Outside for Reader<'_> {
 
     fn stdin(&mut self) -> Result<Source, Unavailable> {
         let failed = |why: String| Unavailable { why, hint: None };
-        if std::mem::replace(&mut self.has_read, true) {
+        if self.stdin.set(()).is_err() {
             return Err(failed("standard input can be read only once".to_owned()));
         }
         let mut text = String::new();

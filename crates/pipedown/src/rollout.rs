@@ -1,7 +1,7 @@
 //! From the options about rollouts to what the engine is given: sets become hosts.
 
 use pipedown_model::{FailureBudget, HostName, Limits, MaxDown, Plan};
-use pipedown_plan::max_down;
+use pipedown_plan::{HostSet, max_down};
 
 use crate::cli::BatchArgs;
 use crate::stop::Stop;
@@ -20,10 +20,12 @@ pub fn limits(around: &Surroundings, args: &BatchArgs, plan: &Plan) -> Result<Li
         return Err(Stop::usage("--max-down: what is armed goes down at its time, not in its turn")
             .hint("rolling-reboot reboots hosts in their turn"));
     }
-    let inventory = around.inventory()?;
+    let inventory = around.inventory_if_any()?;
     let hosts: Vec<HostName> = plan.hosts.iter().map(|host| host.host.clone()).collect();
     let slots = |(set, most): &(String, FailureBudget)| -> Result<MaxDown, Stop> {
-        Ok(max_down(&inventory, &hosts, set, &around.host_set(set)?, *most)?)
+        let read = HostSet::read_as("--max-down", set, &mut around.outside())?;
+        let named = inventory.as_ref().map_or_else(|| read.names(), |inventory| inventory.select(&read))?;
+        Ok(max_down(named, &hosts, set, *most))
     };
     let max_down = args.max_down.iter().map(slots).collect::<Result<_, _>>()?;
     Ok(Limits { max_unreachable, max_down, health: None })

@@ -29,6 +29,8 @@ pub struct Surroundings {
     pub state: StateDir,
     home: Option<PathBuf>,
     targets: OnceLock<Arc<Targets>>,
+    /// Set once standard input was read.
+    stdin: OnceLock<()>,
     /// Bytes of files, on their way.
     pub transfer: Arc<Transfer>,
 }
@@ -63,6 +65,7 @@ impl Surroundings {
             state: StateDir::new(state),
             home,
             targets: OnceLock::new(),
+            stdin: OnceLock::new(),
             transfer: Arc::default(),
         };
         if let Some(Notice(text)) = notice {
@@ -84,6 +87,7 @@ impl Surroundings {
             state: StateDir::new(folder.join("state")),
             home: Some(folder.to_owned()),
             targets: OnceLock::new(),
+            stdin: OnceLock::new(),
             transfer: Arc::default(),
         }
     }
@@ -223,7 +227,7 @@ impl Surroundings {
 
     /// Reads what host sets ask for beyond the inventory.
     pub fn outside(&self) -> Reader<'_> {
-        Reader::new(&self.state, self.home())
+        Reader::new(&self.state, self.home(), &self.stdin)
     }
 
     /// Reads a host set, and the files, standard input and runs that it names.

@@ -11,7 +11,6 @@ use super::{Inputs, steps};
 use crate::diagnostic::InputError;
 use crate::document::Field;
 use crate::hostset::{HostSet, Nothing};
-use crate::inventory::Inventory;
 use crate::playbook::{self, StepKind};
 
 /// One host first, then a few, unless the playbook says otherwise: what one host does not survive, no other gets.
@@ -75,24 +74,16 @@ fn slots(scene: &Scene<'_>, inputs: &Inputs<'_>, set: &Field, most: &Field) -> R
     }
     let source = &scene.playbook.source;
     let parsed = HostSet::parse_in(source.clone(), set.within(source, 0..set.text.len()), &mut Nothing)?;
-    max_down(inputs.inventory, inputs.hosts, &set.text, &parsed, budget)
+    Ok(max_down(inputs.inventory.select(&parsed)?, inputs.hosts, &set.text, budget))
 }
 
-/// Resolves a limit for the hosts of a run. A share is one of the whole set, rounded down, and lets one host go at least.
-///
-/// # Errors
-/// When the set names what the inventory does not have.
-pub fn max_down(
-    inventory: &Inventory,
-    hosts: &[HostName],
-    text: &str,
-    set: &HostSet,
-    most: FailureBudget,
-) -> Result<MaxDown, InputError> {
-    let named: BTreeSet<HostName> = inventory.select(set)?.into_iter().collect();
+/// Resolves a limit for the hosts of a run; `named` are those of the set. A share is one of the whole set, rounded down, and
+/// lets one host go at least.
+pub fn max_down(named: Vec<HostName>, hosts: &[HostName], text: &str, most: FailureBudget) -> MaxDown {
+    let named: BTreeSet<HostName> = named.into_iter().collect();
     let most = u32::try_from(most.hosts(named.len())).unwrap_or(u32::MAX).max(1);
     let hosts = hosts.iter().filter(|host| named.contains(*host)).cloned().collect();
-    Ok(MaxDown { set: text.to_owned(), most, hosts })
+    MaxDown { set: text.to_owned(), most, hosts }
 }
 
 fn health(scene: &Scene<'_>, wanted: &playbook::Health, texts: &mut Texts) -> Result<Health, InputError> {

@@ -84,7 +84,15 @@ impl HostSet {
     /// # Errors
     /// When it is not a host set, or something of it cannot be read; the error points at the character.
     pub fn read(text: &str, outside: &mut dyn Outside) -> Result<Self, InputError> {
-        Self::parse_in(Source::new("-l", text), 0..text.len(), outside)
+        Self::read_as("-l", text, outside)
+    }
+
+    /// Reads the text of another option as that of `-l`.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read); the error names the option.
+    pub fn read_as(option: &str, text: &str, outside: &mut dyn Outside) -> Result<Self, InputError> {
+        Self::parse_in(Source::new(option, text), 0..text.len(), outside)
     }
 
     /// All hosts.

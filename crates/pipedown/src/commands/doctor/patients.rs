@@ -176,7 +176,8 @@ mod tests {
     #[test]
     fn a_user_may_stand_before_a_name() {
         let state = StateDir::new("/nonexistent");
-        let asked = |given: &str| requests(None, given, &mut Reader::new(&state, None));
+        let stdin = std::sync::OnceLock::new();
+        let asked = |given: &str| requests(None, given, &mut Reader::new(&state, None, &stdin));
         let users =
             |given: &str| asked(given).unwrap().into_iter().map(|r| (r.user, r.name)).collect::<Vec<_>>();
         assert_eq!(users("web1"), [(None, "web1".to_owned())]);
