@@ -29,6 +29,7 @@ mod hostkeys_rotate;
 mod hostkeys_scan;
 mod hostkeys_trust;
 mod interrupt;
+mod inventories;
 mod many;
 mod offline;
 mod once;

@@ -73,8 +73,6 @@ fn run(path: &Path, longest: Duration) -> Result<(Vec<u8>, ExitStatus), Stop> {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
-    use std::os::unix::fs::PermissionsExt as _;
     use std::path::PathBuf;
 
     use super::*;
@@ -82,8 +80,11 @@ mod tests {
     fn program(text: &str) -> (tempfile::TempDir, PathBuf) {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("hosts");
-        std::io::Write::write_all(&mut fs::File::create(&path).unwrap(), text.as_bytes()).unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        // Not written by this process: what it has open for writing, the programs that other tests start at the same
+        // time have open too, for a moment, and what is open for writing cannot be run.
+        let line = "printf %s \"$2\" >\"$1\" && chmod 755 \"$1\"";
+        let wrote = Command::new("sh").args(["-c", line, "sh"]).arg(&path).arg(text).status().unwrap();
+        assert!(wrote.success());
         (folder, path)
     }
 

@@ -1,9 +1,9 @@
 //! `pipedown hosts --from FILE --to FORMAT`: an inventory of one kind as one of another.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
-use pipedown_plan::{Format, Notice};
+use pipedown_plan::{Format, Notice, Source};
 
 use crate::stop::Stop;
 use crate::surroundings::Surroundings;
@@ -45,7 +45,7 @@ impl ConvertArgs {
 /// # Errors
 /// When it cannot be read, or a name does not fit into the format.
 pub fn run(around: &Surroundings, args: &ConvertArgs) -> Result<String, Stop> {
-    let flag = args.from.as_ref().map(|from| named(from.clone()));
+    let flag = args.from.as_deref().map(named).transpose()?;
     let inventory = around.inventory_of(flag)??;
     let format = match args.to {
         To::Toml => Format::Toml,
@@ -62,11 +62,24 @@ pub fn run(around: &Surroundings, args: &ConvertArgs) -> Result<String, Stop> {
     Ok(text)
 }
 
-/// `FILE,FORMAT` as `-i` has it: `FORMAT:FILE`.
-fn named(from: PathBuf) -> PathBuf {
-    let parts = from.to_str().and_then(|text| text.rsplit_once(','));
-    match parts.and_then(|(file, format)| Some((file, Format::named(format)?))) {
-        Some((file, format)) => PathBuf::from(format!("{}:{file}", format.name())),
-        None => from,
+/// `FILE,FORMAT` as `-i` has it: `FORMAT:FILE`. Formats have here the names of `--to` too.
+///
+/// # Errors
+/// When there is no such file, and what stands behind the comma is no format.
+fn named(from: &Path) -> Result<PathBuf, Stop> {
+    let Some((text, (file, format))) = from.to_str().and_then(|text| Some((text, text.rsplit_once(',')?)))
+    else {
+        return Ok(from.to_owned());
+    };
+    let known = if format == "json" { Some(Format::AnsibleJson) } else { Format::named(format) };
+    match known {
+        Some(known) => Ok(PathBuf::from(format!("{}:{file}", known.name()))),
+        None if from.exists() => Ok(from.to_owned()),
+        None => {
+            let place = text.len() - format.len()..text.len();
+            let error =
+                Source::new("--from", text).error(place, format!("`{format}` is no kind of inventory"));
+            Err(error.suggest_among(format, Format::ALL.map(Format::name)).into())
+        }
     }
 }
