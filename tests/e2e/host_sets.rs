@@ -92,6 +92,8 @@ async fn what_is_wrong_in_a_set_is_pointed_at() {
         ("hosts 'web9' -i inventory.toml --count", 64),
         ("hosts --count --fold", 64),
         ("hosts --split 0", 64),
+        ("run nologin-on --all --yes --max-down '@wbe=1'", 64),
+        ("run nologin-on -l web1,- --yes --max-down '-=1'", 64),
     ] {
         let said = ctl.run(line).await.code(code);
         shown.push_str(&format!("$ pipedown {line}\n{}\n", said.err));
