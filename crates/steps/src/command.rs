@@ -30,6 +30,9 @@ const BECOMING: Duration = Duration::from_secs(30);
 /// hold them for ever.
 const LINGER: Duration = Duration::from_secs(1);
 
+/// How long a host has to say that a command which it was asked to kill has ended.
+const KILLING: Duration = Duration::from_secs(2);
+
 /// How much sudo may say.
 const MOST_SAID: usize = 64 * 1024;
 
@@ -325,12 +328,24 @@ impl Running {
         }
     }
 
-    /// Asks the host to kill the command; whether it does is not known.
-    pub fn kill(&self) {
-        if self.end.is_none() {
-            // A command whose channel is gone needs no signal.
-            let _ = self.signals.send("KILL");
+    /// Asks the host to kill the command, and gives it a moment to say that it has. Whether it does is not known: not every
+    /// server passes signals on, and OpenSSH neither to a command of another user nor where root has logged in.
+    ///
+    /// A link that is closed right behind the signal would take it along: it waits in a queue.
+    pub async fn kill(mut self) {
+        // A command whose channel is gone needs no signal.
+        if self.end.is_some() || self.signals.send("KILL").is_err() {
+            return;
         }
+        let ended = async {
+            while let Some(chunk) = self.output.next().await {
+                if matches!(chunk, Chunk::Exit(_) | Chunk::Signal(_) | Chunk::Lost) {
+                    return;
+                }
+            }
+        };
+        // It was asked, and nobody waits for those that do not answer.
+        let _ = timeout(KILLING, ended).await;
     }
 }
 

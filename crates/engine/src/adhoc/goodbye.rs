@@ -40,11 +40,9 @@ impl Drop for Held {
 
 fn goodbye(line: Box<dyn Line>, running: Option<Running>) -> BoxFuture<'static, ()> {
     Box::pin(async move {
-        if let Some(running) = &running {
-            running.kill();
+        if let Some(running) = running {
+            running.kill().await;
         }
-        // Dropped first: its channel is closed behind the signal.
-        drop(running);
         line.close().await;
     })
 }
