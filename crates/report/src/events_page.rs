@@ -9,10 +9,16 @@ use crate::fixture::{every_kind, kind_name, mixed, style};
 
 const PAGE: &str = include_str!("../../../docs/EVENTS.md");
 const MODEL: &str = include_str!("../../model/src/event.rs");
+const EXEC: &str = include_str!("../../model/src/exec.rs");
+const FAILURE: &str = include_str!("../../model/src/failure.rs");
 
-/// The kinds of the enum with their fields, read from its source: no list here can fall behind it.
 fn kinds() -> BTreeMap<String, Vec<String>> {
-    let (_, from) = MODEL.split_once("pub enum EventKind {").unwrap();
+    variants(MODEL, "EventKind")
+}
+
+/// The variants of an enum with their fields, read from its source: no list here can fall behind it.
+fn variants(source: &str, name: &str) -> BTreeMap<String, Vec<String>> {
+    let (_, from) = source.split_once(&format!("pub enum {name} {{")).unwrap();
     let (body, _) = from.split_once("\n}\n").unwrap();
     let mut kinds = BTreeMap::new();
     let mut kind = String::new();
@@ -65,6 +71,28 @@ fn the_page_has_every_kind_with_its_fields_and_an_example() {
     }
     let named = PAGE.lines().filter(|l| l.starts_with("### `")).count();
     assert_eq!(named, kinds.len(), "docs/EVENTS.md names a kind that is not there");
+}
+
+/// What `exec`, `copy`, `fetch` and `run` say of a step's end.
+#[test]
+fn the_page_has_every_outcome_and_every_class() {
+    let preface = PAGE.split("\n## ").next().unwrap();
+    let enums = [
+        (MODEL, "Outcome", "ran"),
+        (MODEL, "SkipReason", "guard"),
+        (MODEL, "Effect", "unknown"),
+        (EXEC, "CommandEnd", "deadline"),
+        (FAILURE, "FailureClass", "host_key_changed"),
+    ];
+    for (source, name, one) in enums {
+        let variants = variants(source, name);
+        assert!(variants.contains_key(one), "{name}: {variants:?}");
+        for (variant, fields) in variants {
+            for word in fields.iter().chain([&variant]) {
+                assert!(preface.contains(&format!("`{word}`")), "{name} lacks {word} in docs/EVENTS.md");
+            }
+        }
+    }
 }
 
 #[test]
