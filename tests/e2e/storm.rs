@@ -14,7 +14,7 @@ use tokio::time::{Instant, timeout};
 use crate::support::{Controller, until};
 
 /// What healthy hosts answer at once; the `real` ones do it.
-const COMMAND: &str = "sleep 600";
+pub const COMMAND: &str = "sleep 600";
 
 /// A debug build makes ten connections a second on a slow and busy machine.
 fn patience(hosts: usize) -> Duration {
@@ -34,7 +34,8 @@ fn inventory(crowd: &Crowd) -> String {
     text
 }
 
-async fn crowd(hosts: usize, shares: impl IntoIterator<Item = Share>) -> (Crowd, Controller) {
+/// Hosts that answer [`COMMAND`], some of them broken, and a controller whose inventory names them.
+pub async fn crowd(hosts: usize, shares: impl IntoIterator<Item = Share>) -> (Crowd, Controller) {
     let answers = Answers::default().with(COMMAND, Answer::status(0).stdout("done\n"));
     let options = shares.into_iter().fold(CrowdOptions::default().answers(answers), CrowdOptions::share);
     let crowd = Crowd::start(hosts, options).await.unwrap();

@@ -176,6 +176,22 @@ impl Running {
         }
     }
 
+    /// Reads what it prints until a line holds the text.
+    pub async fn printed(&mut self, text: &str) {
+        let reading = async {
+            while let Some(line) = self.out.next_line().await.unwrap() {
+                self.printed.push_str(&line);
+                self.printed.push('\n');
+                if line.contains(text) {
+                    return true;
+                }
+            }
+            false
+        };
+        let found = timeout(LONG, reading).await;
+        assert!(found == Ok(true), "{text:?} was never printed:\n{}", self.printed);
+    }
+
     /// Reads the events of `--json` up to the one that is waited for.
     pub async fn event(&mut self, wanted: impl Fn(&Event) -> bool) -> Event {
         let reading = async {
