@@ -65,7 +65,8 @@ pub(crate) async fn survey(context: Arc<Context>, index: usize) -> bool {
 pub(crate) async fn turn(context: Arc<Context>, index: usize, prior: Option<HostState>, mode: Mode) -> Turn {
     let Some(host) = context.plan.hosts.get(index) else { return Turn::NotWell };
     if adhoc::is_adhoc(host) {
-        return adhoc::turn(&context, index, host, prior, mode).await;
+        // Apart, as it needs less room than the turn of a playbook's host does.
+        return Box::pin(adhoc::turn(&context, index, host, prior, mode)).await;
     }
     let was_armed = prior.as_ref().is_some_and(|prior| matches!(prior.phase, HostPhase::Armed { .. }));
     let turn = HostTurn::new(&context, host, prior, mode);

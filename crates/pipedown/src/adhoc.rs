@@ -29,11 +29,11 @@ pub fn hosts(around: &Surroundings, targets: &TargetArgs) -> Result<Called, Stop
     }
 }
 
-/// A plan in which nothing is done yet. `what`: for the lists of runs.
+/// A plan in which nothing is done yet. `what`: for the lists of runs. What the inventory knows beyond it is let go.
 ///
 /// # Errors
 /// When the way to a host cannot be found out.
-pub fn plan(around: &Surroundings, called: &Called, playbook: &str, what: &str) -> Result<Plan, Stop> {
+pub fn plan(around: &Surroundings, called: Called, playbook: &str, what: &str) -> Result<Plan, Stop> {
     let targets = around.targets()?;
     let host = |name: &HostName| -> Result<HostPlan, Stop> {
         let target = match called.host(name) {
@@ -44,6 +44,8 @@ pub fn plan(around: &Surroundings, called: &Called, playbook: &str, what: &str) 
         let zone = zone.name().to_owned();
         Ok(HostPlan { host: name.clone(), target, zone, window: None, steps: StepList::default() })
     };
+    let mut hosts: Vec<HostPlan> = called.names().iter().map(host).collect::<Result<_, Stop>>()?;
+    hosts.shrink_to_fit();
     Ok(Plan {
         v: Plan::FORMAT,
         compiled: Surroundings::now(),
@@ -61,7 +63,7 @@ pub fn plan(around: &Surroundings, called: &Called, playbook: &str, what: &str) 
         max_failures: None,
         limits: Limits::default(),
         texts: BTreeMap::new(),
-        hosts: called.names().iter().map(host).collect::<Result<_, Stop>>()?,
+        hosts,
     })
 }
 

@@ -144,12 +144,6 @@ impl Called {
         &self.names
     }
 
-    /// The inventory, unless the names were taken as they are.
-    #[expect(dead_code, reason = "for commands that ask it more; goes when the first one is there")]
-    pub fn inventory(&self) -> Option<&Inventory> {
-        self.inventory.as_ref()
-    }
-
     /// What the inventory says of a host.
     pub fn host(&self, name: &HostName) -> Option<Host<'_>> {
         self.inventory.as_ref()?.host(name)

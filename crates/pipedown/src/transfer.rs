@@ -129,7 +129,7 @@ pub async fn see_through(
 
 fn plan(around: &Surroundings, work: &Work<'_>) -> Result<Plan, Stop> {
     let called = targets::hosts_of(around, work.set)?;
-    let mut plan = adhoc::plan(around, &called, work.name, &work.shown)?;
+    let mut plan = adhoc::plan(around, called, work.name, &work.shown)?;
     adhoc::each_does(&mut plan, work.name, work.spec.clone());
     for host in plan.hosts.iter_mut().filter(|host| work.sudo && host.target.user != "root") {
         if host.target.r#become == Become::None {

@@ -143,7 +143,7 @@ pub async fn run(around: &Surroundings, args: ExecArgs) -> Result<ExitCode, Stop
         timeout_s: args.timeout.0,
         output_limit: args.output.output_limit,
     };
-    let mut plan = adhoc::plan(around, &called, "exec", &shown(&args))?;
+    let mut plan = adhoc::plan(around, called, "exec", &shown(&args))?;
     plan.texts = texts.into_iter().map(|text| (TextId::of(text.as_bytes()), text)).collect();
     adhoc::each_does(&mut plan, "exec", StepSpec::Exec(step));
     if args.sudo {

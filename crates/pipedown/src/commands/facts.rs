@@ -49,7 +49,8 @@ Exit code 4 if some host that was asked did not answer.";
 
 pub async fn run(around: &Surroundings, args: &FactsArgs) -> Result<ExitCode, Stop> {
     let called = targets::hosts_of(around, &args.set)?;
-    let hosts = adhoc::plan(around, &called, "facts", "")?.hosts;
+    let names = called.names().to_vec();
+    let hosts = adhoc::plan(around, called, "facts", "")?.hosts;
     let cache = FactCache::new(around.state.path());
     let now = Surroundings::now();
     let max_age = if args.refresh { Duration::ZERO } else { args.max_age };
@@ -84,7 +85,7 @@ pub async fn run(around: &Surroundings, args: &FactsArgs) -> Result<ExitCode, St
     // In the order in which they were called.
     let mut sorted = Vec::with_capacity(rows.len());
     let mut rows: std::collections::HashMap<_, _> = rows.into_iter().collect();
-    sorted.extend(called.names().iter().filter_map(|name| rows.remove(name)));
+    sorted.extend(names.iter().filter_map(|name| rows.remove(name)));
     let text = if around.global.json {
         super::json_lines(&sorted)?
     } else {
