@@ -64,12 +64,17 @@ pub(crate) async fn survey(context: Arc<Context>, index: usize) -> bool {
 /// Gives a host its turn.
 pub(crate) async fn turn(context: Arc<Context>, index: usize, prior: Option<HostState>, mode: Mode) -> Turn {
     let Some(host) = context.plan.hosts.get(index) else { return Turn::NotWell };
+    // Each on the heap: it has as much room as it needs, and no future around it has the same once more.
     if adhoc::is_adhoc(host) {
-        // Apart, as it needs less room than the turn of a playbook's host does.
-        return Box::pin(adhoc::turn(&context, index, host, prior, mode)).await;
+        Box::pin(adhoc::turn(&context, index, host, prior, mode)).await
+    } else {
+        Box::pin(in_playbook(&context, host, prior, mode)).await
     }
+}
+
+async fn in_playbook(context: &Context, host: &HostPlan, prior: Option<HostState>, mode: Mode) -> Turn {
     let was_armed = prior.as_ref().is_some_and(|prior| matches!(prior.phase, HostPhase::Armed { .. }));
-    let turn = HostTurn::new(&context, host, prior, mode);
+    let turn = HostTurn::new(context, host, prior, mode);
     let Some(mut opened) = turn.open().await else {
         // Armed hosts need nobody: what was read back holds until something else is seen.
         return if was_armed { Turn::Armed(None) } else { Turn::NotWell };

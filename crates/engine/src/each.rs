@@ -169,8 +169,7 @@ where
                 // It may have been said while the place was waited for.
                 let next = if stop.is_cancelled() { None } else { line.next(slots) };
                 let Some(index) = next else { continue };
-                // On the heap, or each future around it would have room for it once more.
-                let host = AssertUnwindSafe(Box::pin(make(index))).catch_unwind();
+                let host = AssertUnwindSafe(make(index)).catch_unwind();
                 let tracked = Arc::clone(context);
                 let held = Mutex::new(Some(place));
                 let (places, aside) = (Arc::clone(&places), Arc::clone(&aside));
