@@ -120,7 +120,9 @@ pub fn stops_and_goes_on(lab: &Lab) {
     let killed = controller.start(&["resume", &id, "--json"]);
     killed.out.wait_for("\"reboot_started\"", secs(150));
     drop(killed);
-    let ended = controller.run(&["resume", &id, "--json"]).expect(0);
+    // Who comes upon it between two acts may lose it: that process says so, and the next one finds it wherever it is.
+    let mut resumed = (0..3).map(|_| controller.run(&["resume", &id, "--json"]));
+    let ended = resumed.find(|ran| ran.code != Some(3)).unwrap().expect(0);
     assert_eq!(settled(&ended), [LAST]);
     println!("{}", controller.run(&["show", &id]).expect(0).out);
     for host in ALL {

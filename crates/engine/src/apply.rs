@@ -155,8 +155,21 @@ impl<'a> HostTurn<'a> {
 
     /// Looks. None if the host is lost; that has been told.
     async fn see(&self, opened: &mut Opened) -> Option<Seen> {
-        let mut looker = Looker::new(&mut opened.shell);
-        match look(&mut looker, &*self.context.clock).await {
+        let mut seen = look(&mut Looker::new(&mut opened.shell), &*self.context.clock).await;
+        // What an earlier process has begun may reach the host only now: it is waited for as if it had been caught later.
+        if matches!(&seen, Err(error) if error.failure().class == FailureClass::Dropped)
+            && let Some(reboot) = self.under_way()
+        {
+            match self.catch(&reboot).await {
+                Ok(again) => *opened = again,
+                Err(error) => {
+                    self.lost(None, Effect::None, error).await;
+                    return None;
+                }
+            }
+            seen = look(&mut Looker::new(&mut opened.shell), &*self.context.clock).await;
+        }
+        match seen {
             Ok(seen) => {
                 let facts = Box::new(seen.facts.clone());
                 let (host, skew_ms) = (self.host.host.clone(), seen.skew_ms);
