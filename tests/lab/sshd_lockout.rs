@@ -31,9 +31,10 @@ struct Attempt {
 }
 
 impl Attempt {
-    /// On a busy host a login takes longer than a second: then it is as right to put the old value back.
+    /// On a busy host a login takes longer than a second: then it is as right that the canary refuses, or that the old
+    /// value is put back.
     fn is_too_short(&self, verdict: Verdict) -> bool {
-        self.name == "LoginGraceTime 1" && verdict == RolledBack
+        self.name == "LoginGraceTime 1" && matches!(verdict, Refused | RolledBack)
     }
 }
 
