@@ -114,8 +114,7 @@ async fn a_rollout_is_seen_on_the_wire_and_done_once() {
         assert_eq!(of("ClientAliveInterval").unwrap().evidence, pipedown_model::Evidence::Wire, "{proofs:?}");
     }
     // The dead-men tidy up by themselves.
-    let keepers = || fleet.hosts().iter().any(|h| h.files().keys().any(|name| name.ends_with("/keeper")));
-    until("the dead-men have gone", || !keepers()).await;
+    until("the dead-men have gone", || fleet.hosts().iter().all(|host| host.is_at_rest())).await;
     let stands: Vec<_> = fleet.hosts().iter().map(|h| (h.sockets(), h.files())).collect();
     for (number, kind) in (1..).zip(KINDS) {
         assert_eq!(effective(&fleet, number, "clientaliveinterval"), "1", "{kind}");

@@ -194,8 +194,7 @@ async fn a_rollback_ends_at_what_stood() {
     rollout(&ctl).await;
     let rolled_out = configuration(&fleet);
     assert_ne!(rolled_out, before);
-    until("the dead-man has gone", || !fleet.host(1).files().keys().any(|name| name.ends_with("/keeper")))
-        .await;
+    until("the dead-man has gone", || fleet.host(1).is_at_rest()).await;
     let all = fleet.host(1).files();
 
     ctl.run("sshd rollback web001").await.code(64).says("add --yes");

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::fs;
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::{self, BufRead as _, BufReader, Write as _};
 use std::net::TcpListener;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
@@ -226,6 +226,16 @@ impl OpenSshHost {
         }
         found
     }
+
+    /// Whether nothing of ours works on it any more: its dead-man has tidied up, to the lock that it held meanwhile.
+    pub fn is_at_rest(&self) -> bool {
+        let works = |path: &str| {
+            let name = path.rsplit('/').next().unwrap();
+            path.starts_with("var/lib/pipedown/")
+                && (["keeper", "pid", "boot"].contains(&name) || name.starts_with("lock."))
+        };
+        !self.files().keys().any(|path| works(path))
+    }
 }
 
 impl Drop for OpenSsh {
@@ -324,15 +334,24 @@ fn furnish(fleet: &Path, host: &Path, number: usize, address: &str) {
     }
 }
 
+/// What the host itself takes away meanwhile is not there.
+fn unless_gone<T>(result: io::Result<T>) -> Option<T> {
+    match result {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        result => Some(result.unwrap()),
+    }
+}
+
 fn describe(base: &Path, folder: &Path, found: &mut BTreeMap<String, String>) {
-    for entry in fs::read_dir(folder).unwrap() {
+    for entry in unless_gone(fs::read_dir(folder)).into_iter().flatten() {
         let path = entry.unwrap().path();
-        let meta = path.symlink_metadata().unwrap();
+        let Some(meta) = unless_gone(path.symlink_metadata()) else { continue };
         let content = if meta.is_dir() {
             describe(base, &path, found);
             String::new()
         } else if meta.is_file() {
-            String::from_utf8_lossy(&fs::read(&path).unwrap()).into_owned()
+            let Some(content) = unless_gone(fs::read(&path)) else { continue };
+            String::from_utf8_lossy(&content).into_owned()
         } else {
             format!("{:?}", meta.file_type())
         };
