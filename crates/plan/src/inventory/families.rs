@@ -152,11 +152,13 @@ impl Families {
                 format!("group `{}` would be its own ancestor by way of `{}`", name(child), name(parent));
             return Err(self.source.error(span.clone(), message));
         }
-        let Some(group) = self.groups.get_mut(parent) else { return Ok(()) };
-        if !group.children.contains(&child) {
-            group.children.push(child);
-            if let Some(child) = self.groups.get_mut(child) {
-                child.parents.push(parent);
+        // Asked of the child: it has few parents, and a parent may have thousands of children.
+        if let Some(group) = self.groups.get_mut(child)
+            && !group.parents.contains(&parent)
+        {
+            group.parents.push(parent);
+            if let Some(group) = self.groups.get_mut(parent) {
+                group.children.push(child);
             }
         }
         Ok(())
@@ -299,7 +301,7 @@ impl Families {
         let named = |child: &usize| self.groups.get(*child).map(|group| group.name.clone());
         let children = children.iter().filter_map(named).collect();
         let lineage = Lineage { own, children, priority };
-        self.inventory.sections.push(Section { kind: SectionKind::Group(name), settings, members, lineage });
+        self.inventory.add_section(Section { kind: SectionKind::Group(name), settings, members, lineage });
         Ok(())
     }
 }

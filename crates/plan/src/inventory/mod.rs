@@ -53,6 +53,8 @@ pub struct Inventory {
     sections: Vec<Section>,
     hosts: Vec<Entry>,
     index: HashMap<HostName, usize>,
+    /// Where among the sections each group is.
+    groups: HashMap<String, usize>,
 }
 
 /// A table of settings: `[defaults]`, a group, or a host's own.
@@ -113,7 +115,7 @@ struct Entry {
 impl Inventory {
     fn new(source: Source, format: Format) -> Self {
         let (sections, hosts, index) = (Vec::new(), Vec::new(), HashMap::new());
-        Self { source, format, notices: Vec::new(), sections, hosts, index }
+        Self { source, format, notices: Vec::new(), sections, hosts, index, groups: HashMap::new() }
     }
 
     fn push(&mut self, kind: SectionKind, settings: Settings) {
@@ -121,7 +123,14 @@ impl Inventory {
     }
 
     fn add(&mut self, kind: SectionKind, settings: Settings, members: Vec<usize>) {
-        self.sections.push(Section { kind, settings, members, lineage: Lineage::default() });
+        self.add_section(Section { kind, settings, members, lineage: Lineage::default() });
+    }
+
+    fn add_section(&mut self, section: Section) {
+        if let SectionKind::Group(name) = &section.kind {
+            self.groups.insert(name.clone(), self.sections.len());
+        }
+        self.sections.push(section);
     }
 
     fn declare(&mut self, name: HostName) -> usize {
@@ -136,6 +145,11 @@ impl Inventory {
     /// Tells every host its sections, by their kind, each kind in the file's order.
     fn attach(&mut self) {
         self.sections.sort_by_key(|section| section.kind.rank());
+        for (number, section) in self.sections.iter().enumerate() {
+            if let SectionKind::Group(name) = &section.kind {
+                self.groups.insert(name.clone(), number);
+            }
+        }
         for (number, section) in (0_u32..).zip(&self.sections) {
             if section.kind == SectionKind::Defaults {
                 self.hosts.iter_mut().for_each(|host| host.sections.push(number));
@@ -196,7 +210,7 @@ impl Inventory {
     }
 
     fn group(&self, wanted: &str) -> Option<&Section> {
-        self.sections_of_groups().find(|(name, _)| *name == wanted).map(|(_, section)| section)
+        self.sections.get(*self.groups.get(wanted)?)
     }
 
     fn sections_of_groups(&self) -> impl Iterator<Item = (&str, &Section)> {

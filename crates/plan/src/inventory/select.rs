@@ -6,7 +6,7 @@ use std::ops::Range;
 use pipedown_model::HostName;
 use serde_json::Value;
 
-use super::{Entry, Inventory, Section};
+use super::{Entry, Inventory};
 use crate::diagnostic::{InputError, Source, quoted};
 use crate::hostset::{self, HostSet, Need, Pattern, VarIs, World, fits};
 
@@ -46,17 +46,12 @@ impl Inventory {
             let text = source.text().get(pattern.span.clone()).unwrap_or_default();
             return if members.is_empty() { Err(self.no_group(source, pattern, text)) } else { Ok(members) };
         }
-        let found = |name: &str, section: Option<&&Section>| match section {
-            Some(section) => Ok(section.members.clone()),
-            None => Err(self.no_group(source, pattern, name)),
-        };
-        if let Some(name) = pattern.single() {
-            return found(name, self.group(name).as_ref());
-        }
-        let sections: HashMap<&str, &Section> = self.sections_of_groups().collect();
         let mut members = Vec::new();
         for name in pattern.names() {
-            members.extend(found(&name, sections.get(name.as_str()))?);
+            let Some(section) = self.group(&name) else {
+                return Err(self.no_group(source, pattern, &name));
+            };
+            members.extend_from_slice(&section.members);
         }
         Ok(members)
     }

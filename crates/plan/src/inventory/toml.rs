@@ -85,10 +85,7 @@ impl Reader<'_> {
         }
         members.sort_unstable();
         members.dedup();
-        inventory.push(SectionKind::Group(name.to_owned()), self.settings(&table)?);
-        if let Some(section) = inventory.sections.last_mut() {
-            section.members = members;
-        }
+        inventory.add(SectionKind::Group(name.to_owned()), self.settings(&table)?, members);
         Ok(())
     }
 
@@ -153,10 +150,7 @@ impl Reader<'_> {
             return Err(self.source.error(span, format!("{} hosts cannot share one address", names.len())));
         }
         let members: Vec<usize> = names.into_iter().map(|name| inventory.declare(name)).collect();
-        inventory.push(SectionKind::Hosts, settings);
-        if let Some(section) = inventory.sections.last_mut() {
-            section.members = members;
-        }
+        inventory.add(SectionKind::Hosts, settings, members);
         Ok(())
     }
 
