@@ -24,6 +24,18 @@ impl Contest {
     /// # Errors
     /// When ours fails.
     pub fn hold(programs: Vec<(&'static str, Command)>, times: usize) -> Result<Self, Failure> {
+        Self::hold_and_settle(programs, times, || Ok(()))
+    }
+
+    /// Like [`Contest::hold`], and does something after each of them that did not fail.
+    ///
+    /// # Errors
+    /// When ours fails, or what is done afterwards.
+    pub fn hold_and_settle(
+        programs: Vec<(&'static str, Command)>,
+        times: usize,
+        settle: impl Fn() -> Result<(), Failure>,
+    ) -> Result<Self, Failure> {
         let entry = |(name, command)| Entry { name, command, taken: Vec::new() };
         let mut entries: Vec<Entry> = programs.into_iter().map(entry).collect();
         let mut failed = Vec::new();
@@ -36,6 +48,7 @@ impl Contest {
                     Ok(usage) => {
                         talk(&format!("  round {}: {}: {}", round + 1, entry.name, brief(&usage)));
                         entry.taken.push(usage);
+                        settle()?;
                     }
                     Err(error) if nth == 0 => return Err(error),
                     Err(error) => {

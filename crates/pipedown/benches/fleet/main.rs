@@ -11,6 +11,8 @@ mod contest;
 mod copies;
 mod crowd;
 mod held;
+#[path = "../changes/machines.rs"]
+mod machines;
 mod peers;
 mod realm;
 #[path = "../window/rows.rs"]

@@ -3,12 +3,14 @@
 use std::fmt::Write as _;
 use std::fs::File;
 use std::io::Write as _;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use tempfile::TempDir;
 
 use crate::crowd::{Crowd, Host};
+use crate::machines::Machines;
 use crate::sshds::{self, Sshds};
 use crate::{Failure, PIPEDOWN};
 
@@ -40,6 +42,18 @@ impl Realm {
     /// When a file cannot be written.
     pub fn of_sshds(sshds: &Sshds) -> Result<Self, Failure> {
         Self::new(&sshds.hosts, &sshds::login()?, sshds.dir.path())
+    }
+
+    /// For real sshds with files of their own.
+    ///
+    /// # Errors
+    /// When a file cannot be written.
+    pub fn of_machines(machines: &Machines) -> Result<Self, Failure> {
+        let host = |(name, address): &(String, String)| -> Result<Host, Failure> {
+            Ok(Host { name: name.clone(), addr: SocketAddr::new(address.parse()?, machines.port) })
+        };
+        let hosts: Vec<Host> = machines.hosts.iter().map(host).collect::<Result<_, _>>()?;
+        Self::new(&hosts, "root", machines.dir.path())
     }
 
     fn new(hosts: &[Host], user: &str, files: &Path) -> Result<Self, Failure> {
