@@ -4,7 +4,9 @@
 //! order of tables, which decides which group wins.
 
 use std::borrow::Cow;
+use std::fmt;
 use std::ops::Range;
+use std::rc::Rc;
 
 use serde_json::Value;
 use toml::Spanned;
@@ -54,13 +56,42 @@ pub(crate) fn parse(source: &Source) -> Result<Spanned<DeTable<'_>>, InputError>
     })
 }
 
+/// The way to a value. Put into words for errors only: a file may have a hundred thousand keys.
+#[derive(Clone, Default)]
+struct KeyPath<'a>(Option<Rc<(KeyPath<'a>, Part<'a>)>>);
+
+#[derive(Clone, Copy)]
+enum Part<'a> {
+    Key(&'a str),
+    /// Counted from 1.
+    Nth(usize),
+}
+
+impl<'a> KeyPath<'a> {
+    fn to(&self, part: Part<'a>) -> Self {
+        Self(Some(Rc::new((self.clone(), part))))
+    }
+}
+
+impl fmt::Display for KeyPath<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some((above, part)) = self.0.as_deref() else { return Ok(()) };
+        above.fmt(f)?;
+        match part {
+            Part::Key(name) if above.0.is_none() => f.write_str(name),
+            Part::Key(name) => write!(f, ".{name}"),
+            Part::Nth(nth) => write!(f, "[{nth}]"),
+        }
+    }
+}
+
 /// A table of the file.
 #[derive(Clone)]
 pub(crate) struct Table<'a> {
     source: &'a Source,
     table: &'a DeTable<'a>,
     span: Range<usize>,
-    path: String,
+    path: KeyPath<'a>,
 }
 
 /// A value of the file and the key that leads to it.
@@ -74,19 +105,19 @@ pub(crate) struct Item<'a> {
     pub key_span: Range<usize>,
     /// The last part of the key.
     pub name: &'a str,
-    /// The key for people.
-    pub path: String,
+    above: KeyPath<'a>,
+    part: Part<'a>,
 }
 
 impl<'a> Table<'a> {
     /// The file itself as a table.
     pub fn root(source: &'a Source, table: &'a Spanned<DeTable<'a>>) -> Self {
-        Self { source, table: table.get_ref(), span: 0..0, path: String::new() }
+        Self { source, table: table.get_ref(), span: 0..0, path: KeyPath::default() }
     }
 
     /// Its key for people.
-    pub fn path(&self) -> &str {
-        &self.path
+    pub fn path(&self) -> String {
+        self.path.to_string()
     }
 
     /// Where it begins.
@@ -114,7 +145,8 @@ impl<'a> Table<'a> {
             span: value.span(),
             key_span: key.span(),
             name,
-            path: if self.path.is_empty() { name.to_owned() } else { format!("{}.{name}", self.path) },
+            above: self.path.clone(),
+            part: Part::Key(name),
         }
     }
 
@@ -126,13 +158,13 @@ impl<'a> Table<'a> {
     /// One entry that must be there.
     pub fn need(&self, name: &str) -> Result<Item<'a>, InputError> {
         self.get(name).ok_or_else(|| {
-            let what = if self.path.is_empty() { "the file".to_owned() } else { format!("`{}`", self.path) };
+            let what = if self.path.0.is_none() { "the file".to_owned() } else { format!("`{}`", self.path) };
             self.source.error(self.span.clone(), format!("{what} lacks the key `{name}`"))
         })
     }
 
     /// Refuses keys that are not among the known ones.
-    pub fn deny_unknown(&self, known: &[&str], what: &str) -> Result<(), InputError> {
+    pub fn deny_unknown(&self, known: &[&str], what: impl fmt::Display) -> Result<(), InputError> {
         // Asked of every table of a file; what is needed for an error is made for an error.
         if self.table.keys().all(|key| known.contains(&key.get_ref().as_ref())) {
             return Ok(());
@@ -149,6 +181,15 @@ impl<'a> Table<'a> {
 }
 
 impl<'a> Item<'a> {
+    /// The key for people.
+    pub fn path(&self) -> String {
+        self.whole_path().to_string()
+    }
+
+    fn whole_path(&self) -> KeyPath<'a> {
+        self.above.to(self.part)
+    }
+
     /// Makes an error about the value.
     pub fn error(&self, message: impl Into<String>) -> InputError {
         self.source.error(self.span.clone(), message)
@@ -162,16 +203,14 @@ impl<'a> Item<'a> {
     fn wrong(&self, wanted: &str) -> InputError {
         let got = self.value.type_str();
         let article = if got.starts_with(['a', 'i']) { "an" } else { "a" };
-        self.error(format!("`{}` must be {wanted}, not {article} {got}", self.path))
+        self.error(format!("`{}` must be {wanted}, not {article} {got}", self.path()))
             .label(format!("expected {wanted}"))
     }
 
     /// A string.
     pub fn string(&self) -> Result<Field, InputError> {
         match self.value.as_str() {
-            Some(text) => {
-                Ok(Field { text: text.to_owned(), span: self.span.clone(), key: self.path.clone() })
-            }
+            Some(text) => Ok(Field { text: text.to_owned(), span: self.span.clone(), key: self.path() }),
             None => Err(self.wrong("a string")),
         }
     }
@@ -180,7 +219,7 @@ impl<'a> Item<'a> {
     pub fn string_or_scalar(&self) -> Result<Field, InputError> {
         match self.scalar()? {
             Value::String(_) => self.string(),
-            other => Ok(Field { text: other.to_string(), span: self.span.clone(), key: self.path.clone() }),
+            other => Ok(Field { text: other.to_string(), span: self.span.clone(), key: self.path() }),
         }
     }
 
@@ -189,7 +228,7 @@ impl<'a> Item<'a> {
         let number = self.value.as_integer().ok_or_else(|| self.wrong("a whole number"))?;
         match u16::from_str_radix(number.as_str(), number.radix()) {
             Ok(port) if port > 0 => Ok(port),
-            _ => Err(self.error(format!("`{}` must be a port from 1 to 65535", self.path))),
+            _ => Err(self.error(format!("`{}` must be a port from 1 to 65535", self.path()))),
         }
     }
 
@@ -200,7 +239,7 @@ impl<'a> Item<'a> {
             DeValue::Boolean(value) => Ok(Value::Bool(*value)),
             DeValue::Integer(number) => i64::from_str_radix(number.as_str(), number.radix())
                 .map(Value::from)
-                .map_err(|_| self.error(format!("`{}` is too large a number", self.path))),
+                .map_err(|_| self.error(format!("`{}` is too large a number", self.path()))),
             _ => Err(self.wrong("a string, a whole number or a boolean")),
         }
     }
@@ -211,7 +250,9 @@ impl<'a> Item<'a> {
             DeValue::Float(number) => {
                 let finite =
                     number.as_str().replace('_', "").parse().ok().and_then(serde_json::Number::from_f64);
-                finite.map(Value::Number).ok_or_else(|| self.error(format!("`{}` must be finite", self.path)))
+                finite
+                    .map(Value::Number)
+                    .ok_or_else(|| self.error(format!("`{}` must be finite", self.path())))
             }
             DeValue::Array(list) => {
                 let list: Result<Vec<Value>, _> =
@@ -261,7 +302,7 @@ impl<'a> Item<'a> {
     /// A table.
     pub fn table(&self) -> Result<Table<'a>, InputError> {
         let table = self.value.as_table().ok_or_else(|| self.wrong("a table"))?;
-        Ok(Table { source: self.source, table, span: self.span.clone(), path: self.path.clone() })
+        Ok(Table { source: self.source, table, span: self.span.clone(), path: self.whole_path() })
     }
 
     /// Whether it is a table.
@@ -278,13 +319,15 @@ impl<'a> Item<'a> {
         &self,
         values: impl Iterator<Item = &'a Spanned<DeValue<'a>>>,
     ) -> impl Iterator<Item = Item<'a>> {
-        values.enumerate().map(|(index, value)| Item {
+        let above = self.whole_path();
+        (1_usize..).zip(values).map(move |(nth, value)| Item {
             source: self.source,
             value: value.get_ref(),
             span: value.span(),
             key_span: value.span(),
             name: self.name,
-            path: format!("{}[{}]", self.path, index + 1),
+            above: above.clone(),
+            part: Part::Nth(nth),
         })
     }
 }

@@ -77,8 +77,7 @@ impl Reader<'_> {
                 .error(item.key_span.clone(), "the group `all` exists already: it is all hosts"));
         }
         let table = item.table()?;
-        let known: Vec<&str> = ["hosts"].into_iter().chain(SETTINGS).collect();
-        table.deny_unknown(&known, &format!("`groups.{name}`"))?;
+        table.deny_unknown(&[&["hosts"][..], &SETTINGS].concat(), format_args!("`groups.{name}`"))?;
         let mut members = Vec::new();
         for field in table.need("hosts")?.strings()? {
             self.members(inventory, &field, &mut members).map_err(|error| error.in_key(&field.key))?;
@@ -131,8 +130,8 @@ impl Reader<'_> {
 
     fn host(&self, inventory: &mut Inventory, item: &Item<'_>) -> Result<(), InputError> {
         let table = item.table()?;
-        let known: Vec<&str> = ["address"].into_iter().chain(SETTINGS).collect();
-        let unknown = table.deny_unknown(&known, &format!("`hosts.{}`", item.name));
+        let unknown = table
+            .deny_unknown(&[&["address"][..], &SETTINGS].concat(), format_args!("`hosts.{}`", item.name));
         unknown.map_err(|error| self.quote_dots(item, error))?;
         // The key as it stands in the file, within its quotes if it has some.
         let key = Field { text: item.name.to_owned(), span: item.key_span.clone(), key: String::new() };
@@ -140,7 +139,7 @@ impl Reader<'_> {
         let names = if self.source.text().get(range.clone()) == Some(item.name) {
             Pattern::parse(self.source, range, Wildcards::Refused)
                 .and_then(|pattern| hostset::names(self.source, &pattern))
-                .map_err(|error| error.in_key(&item.path))?
+                .map_err(|error| error.in_key(&item.path()))?
         } else {
             return Err(self.source.error(range, "write host names without escapes"));
         };
@@ -165,22 +164,27 @@ impl Reader<'_> {
     }
 
     fn settings(&self, table: &Table<'_>) -> Result<Settings, InputError> {
-        let text = |key: &str| table.get(key).map(|item| self.word(&item)).transpose();
-        let files = |key: &str| table.get(key).map(|item| self.paths(&item)).transpose();
-        let place = |key: &'static str| Some((key, table.get(key)?.key_span.start));
-        Ok(Settings {
-            keys: ["address"].into_iter().chain(SETTINGS).filter_map(place).collect(),
-            address: text("address")?,
-            port: table.get("port").map(|item| item.port()).transpose()?,
-            user: text("user")?,
-            logins: table.get("logins").map(|item| self.logins(&item)).transpose()?,
-            identity_files: files("identity_file")?,
-            known_hosts: files("known_hosts")?,
-            become_: table.get("become").map(|item| self.become_(&item)).transpose()?,
-            zone: table.get("zone").map(|item| self.zone(&item)).transpose()?,
-            vars: table.get("vars").map(|item| vars(&item)).transpose()?.unwrap_or_default(),
-            ..Settings::default()
-        })
+        let mut settings = Settings::default();
+        for item in table.items() {
+            let key = match item.name {
+                "address" => set(&mut settings.address, "address", self.word(&item)?),
+                "port" => set(&mut settings.port, "port", item.port()?),
+                "user" => set(&mut settings.user, "user", self.word(&item)?),
+                "logins" => set(&mut settings.logins, "logins", self.logins(&item)?),
+                "identity_file" => set(&mut settings.identity_files, "identity_file", self.paths(&item)?),
+                "known_hosts" => set(&mut settings.known_hosts, "known_hosts", self.paths(&item)?),
+                "become" => set(&mut settings.become_, "become", self.become_(&item)?),
+                "zone" => set(&mut settings.zone, "zone", self.zone(&item)?),
+                "vars" => {
+                    settings.vars = vars(&item)?;
+                    "vars"
+                }
+                // The hosts of a group are no setting.
+                _ => continue,
+            };
+            settings.keys.push((key, item.key_span.start));
+        }
+        Ok(settings)
     }
 
     /// A name or address: it becomes an argument or a line of a log.
@@ -188,9 +192,8 @@ impl Reader<'_> {
         let text = item.string()?.text;
         let odd = |c: char| c.is_whitespace() || c.is_control();
         if text.is_empty() || text.starts_with('-') || text.contains(odd) {
-            return Err(
-                item.error(format!("`{}` must not be empty, begin with '-' or hold white space", item.path))
-            );
+            return Err(item
+                .error(format!("`{}` must not be empty, begin with '-' or hold white space", item.path())));
         }
         Ok(text)
     }
@@ -209,7 +212,7 @@ impl Reader<'_> {
                     ));
             }
             if logins.contains(&text) {
-                return Err(self.source.error(span, format!("`{}` names {text} twice", item.path)));
+                return Err(self.source.error(span, format!("`{}` names {text} twice", item.path())));
             }
             logins.push(text);
         }
@@ -235,7 +238,7 @@ impl Reader<'_> {
             "sudo" => Ok(Become::Sudo),
             "doas" => Ok(Become::Doas),
             other => Err(item
-                .error(format!("`{}` cannot be {other:?}", item.path))
+                .error(format!("`{}` cannot be {other:?}", item.path()))
                 .suggest_among(other, ["none", "sudo", "doas"])),
         }
     }
@@ -244,6 +247,11 @@ impl Reader<'_> {
         let field = item.string()?;
         zone_named(self.source, item.span.clone(), &field.text)
     }
+}
+
+fn set<T>(setting: &mut Option<T>, key: &'static str, value: T) -> &'static str {
+    *setting = Some(value);
+    key
 }
 
 fn vars(item: &Item<'_>) -> Result<Vec<(String, Value)>, InputError> {

@@ -137,7 +137,7 @@ fn variable(item: &Item<'_>) -> Result<Variable, InputError> {
         Variable { name: name.to_owned(), default: None, help: String::new(), span: item.key_span.clone() };
     if item.is_table() {
         let table = item.table()?;
-        table.deny_unknown(&["default", "help"], &format!("`{}`", item.path))?;
+        table.deny_unknown(&["default", "help"], format_args!("`{}`", item.path()))?;
         variable.default = table.get("default").map(|item| item.scalar()).transpose()?;
         variable.help = table.get("help").map_or(Ok(String::new()), |item| item.string().map(|f| f.text))?;
     } else {

@@ -47,8 +47,7 @@ pub(super) fn read(root: &Table<'_>) -> Result<Rollout, InputError> {
     let mut max_down = Vec::new();
     if let Some(item) = root.get("max_down") {
         for item in item.table()?.items() {
-            let set =
-                Field { text: item.name.to_owned(), span: item.key_span.clone(), key: item.path.clone() };
+            let set = Field { text: item.name.to_owned(), span: item.key_span.clone(), key: item.path() };
             max_down.push((set, item.string_or_scalar()?));
         }
     }

@@ -88,7 +88,7 @@ pub(super) fn read(table: &Table<'_>) -> Result<SshdConfig, InputError> {
 }
 
 fn block(table: &Table<'_>) -> Result<MatchBlock, InputError> {
-    table.deny_unknown(&["criteria", "set", "unset"], &format!("`{}`", table.path()))?;
+    table.deny_unknown(&["criteria", "set", "unset"], format_args!("`{}`", table.path()))?;
     let criteria = table.need("criteria").map_err(|error| {
         error.suggest("whom the block is about, as behind `Match`: criteria = \"User sftp\"")
     })?;
@@ -105,7 +105,7 @@ fn set(table: &Table<'_>) -> Result<Vec<Assignment>, InputError> {
 }
 
 fn assignment(item: &Item<'_>) -> Result<Assignment, InputError> {
-    let keyword = Field { text: item.name.to_owned(), span: item.key_span.clone(), key: item.path.clone() };
+    let keyword = Field { text: item.name.to_owned(), span: item.key_span.clone(), key: item.path() };
     let values = if item.is_array() { Values::List(item.scalars()?) } else { Values::One(yes_or_no(item)?) };
     Ok(Assignment { keyword, values })
 }

@@ -206,7 +206,7 @@ fn read_kind(table: &Table<'_>) -> Result<StepKind, InputError> {
     let kind = item.string()?.text;
     let known = |keys: &[&str]| {
         let all: Vec<&str> = ["kind", "id"].iter().chain(keys).copied().collect();
-        table.deny_unknown(&all, &format!("`{}` (kind = \"{kind}\")", table.path()))
+        table.deny_unknown(&all, format_args!("`{}` (kind = \"{kind}\")", table.path()))
     };
     match kind.as_str() {
         "broadcast" => {
@@ -306,7 +306,7 @@ fn run(table: &Table<'_>) -> Result<StepKind, InputError> {
         let field = string(table, key)?;
         match table.get(key).zip(field.as_ref()) {
             Some((item, field)) if field.text.trim().is_empty() || field.text.contains('\0') => {
-                Err(item.error(format!("`{}` is not a script", item.path)))
+                Err(item.error(format!("`{}` is not a script", item.path())))
             }
             _ => Ok(field),
         }
