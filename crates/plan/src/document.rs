@@ -29,7 +29,9 @@ impl Field {
     /// Finds the bytes of the file for a range of the value, when no escape is in the way.
     pub fn within(&self, source: &Source, range: Range<usize>) -> Range<usize> {
         let raw = source.text().get(self.span.clone()).unwrap_or_default();
-        match raw.find(&self.text) {
+        // A key without quotes, most often: nothing need be sought.
+        let offset = if raw == self.text { Some(0) } else { raw.find(&self.text) };
+        match offset {
             Some(offset) if !self.text.is_empty() => {
                 let start = self.span.start + offset;
                 start + range.start..start + range.end
@@ -207,12 +209,14 @@ impl<'a> Item<'a> {
             .label(format!("expected {wanted}"))
     }
 
+    /// The text of a string.
+    pub fn text(&self) -> Result<&'a str, InputError> {
+        self.value.as_str().ok_or_else(|| self.wrong("a string"))
+    }
+
     /// A string.
     pub fn string(&self) -> Result<Field, InputError> {
-        match self.value.as_str() {
-            Some(text) => Ok(Field { text: text.to_owned(), span: self.span.clone(), key: self.path() }),
-            None => Err(self.wrong("a string")),
-        }
+        Ok(Field { text: self.text()?.to_owned(), span: self.span.clone(), key: self.path() })
     }
 
     /// A string, or a whole number or boolean in its place.

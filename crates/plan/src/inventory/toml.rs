@@ -189,13 +189,13 @@ impl Reader<'_> {
 
     /// A name or address: it becomes an argument or a line of a log.
     fn word(&self, item: &Item<'_>) -> Result<String, InputError> {
-        let text = item.string()?.text;
+        let text = item.text()?;
         let odd = |c: char| c.is_whitespace() || c.is_control();
         if text.is_empty() || text.starts_with('-') || text.contains(odd) {
             return Err(item
                 .error(format!("`{}` must not be empty, begin with '-' or hold white space", item.path())));
         }
-        Ok(text)
+        Ok(text.to_owned())
     }
 
     /// Accounts: what sshd -C takes apart (commas) or takes for a pattern is none.
@@ -232,8 +232,7 @@ impl Reader<'_> {
     }
 
     fn become_(&self, item: &Item<'_>) -> Result<Become, InputError> {
-        let field = item.string()?;
-        match field.text.as_str() {
+        match item.text()? {
             "none" => Ok(Become::None),
             "sudo" => Ok(Become::Sudo),
             "doas" => Ok(Become::Doas),
@@ -244,8 +243,7 @@ impl Reader<'_> {
     }
 
     fn zone(&self, item: &Item<'_>) -> Result<Tz, InputError> {
-        let field = item.string()?;
-        zone_named(self.source, item.span.clone(), &field.text)
+        zone_named(self.source, item.span.clone(), item.text()?)
     }
 }
 
