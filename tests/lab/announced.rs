@@ -45,13 +45,13 @@ pub fn in_logind(lab: &Lab) {
         assert_eq!(lab.boots(host), 1);
         lab.ask(&["ssh", &format!("alice@{host}"), "true"]);
         lab.sh(host, &format!("! {SCHEDULED}"));
-        let differs = lab.wait_for_snapshot(host, before, secs(20));
+        let differs = lab.wait_for_snapshot(host, before, secs(60));
         assert!(differs.is_empty(), "{host}: {differs:#?}");
     }
 
     let window = arm(&controller, "75s");
     for host in &hosts {
-        let gone = lab.wait_down(host, until(window) + secs(15)) - window;
+        let gone = lab.wait_down(host, until(window) + secs(60)) - window;
         let begun = lab.console(host).iter().find(|(at, _)| *at > window - 10.0).unwrap().0 - window;
         assert!((0.0..=8.0).contains(&begun), "{host}: the shutdown began at T{begun:+.2} s");
         assert!(gone <= 45.0, "{host}: gone at T{gone:+.2} s");
@@ -60,14 +60,14 @@ pub fn in_logind(lab: &Lab) {
 
 /// logind puts up a nologin of its own when it is told of a shutdown, and may forget both when it starts anew.
 fn goes_its_own_way(lab: &Lab, host: &str) {
-    lab.wait_until(host, SCHEDULED, secs(20));
-    lab.wait_until(host, OURS, secs(40));
+    lab.wait_until(host, SCHEDULED, secs(60));
+    lab.wait_until(host, OURS, secs(60));
     lab.refuses(host, "Closed until tomorrow.");
     lab.sh(host, "systemctl restart systemd-logind");
     // Nothing is due: the agenda looks again within half a minute. What it causes itself it mends at once.
-    lab.wait_until(host, SCHEDULED, secs(35));
+    lab.wait_until(host, SCHEDULED, secs(60));
     let forgets = host.starts_with("bullseye");
-    lab.wait_until(host, OURS, if forgets { secs(5) } else { secs(35) });
+    lab.wait_until(host, OURS, if forgets { secs(15) } else { secs(60) });
 }
 
 fn arm(controller: &Controller<'_>, time: &str) -> f64 {

@@ -164,7 +164,7 @@ fn freeze_the_driver(lab: &Lab) -> Watched {
             sleep 0.02
         done"#;
     let watch = Watched::start(lab.command(&["exec", FROZEN, "sh", "-c", script]));
-    watch.out.wait_for("watching", secs(10));
+    watch.out.wait_for("watching", secs(60));
     watch
 }
 

@@ -32,7 +32,7 @@ impl Scene<'_> {
         for (host, alice, before) in &self.hosts {
             let armed = before.differs(&self.lab.snapshot(host));
             assert!(armed.iter().any(|l| l.contains("/var/lib/pipedown/window/armed")), "{host}: {armed:#?}");
-            alice.out.wait_for(&promises[0].messages[0].1, secs(10));
+            alice.out.wait_for(&promises[0].messages[0].1, secs(60));
         }
         controller.run(&["cancel", "--reason", "supply is late"]).expect(0).says("4 cancelled");
         self.is_over(&promises, &run);
@@ -105,9 +105,9 @@ impl Scene<'_> {
     /// People were told once, and nothing is left but the note that the run has ended.
     fn is_over(&self, promises: &[Promise], run: &str) {
         for ((host, alice, before), promise) in self.hosts.iter().zip(promises) {
-            alice.out.wait_for(&promise.cancelled, secs(10));
+            alice.out.wait_for(&promise.cancelled, secs(60));
             assert_eq!(alice.out.count(&promise.cancelled), 1, "{host}:\n{}", alice.out.text());
-            let differs = self.lab.wait_for_snapshot(host, before, secs(20));
+            let differs = self.lab.wait_for_snapshot(host, before, secs(60));
             assert!(differs.is_empty(), "{host}: {differs:#?}");
             self.lab.sh(host, &format!("test -s /var/lib/pipedown/ended/{run}"));
         }
@@ -134,10 +134,10 @@ pub fn photo_finish(lab: &Lab) {
                     assert_eq!(lab.boots(host), 1, "{host} went down after all: {said}");
                 } else {
                     assert_ne!(answer.status.code(), Some(0), "{host}: {said}");
-                    lab.wait_down(host, secs(20));
+                    lab.wait_down(host, secs(60));
                     lab.ask(&["boot", host]);
                 }
-                let differs = lab.wait_for_snapshot(host, &before, secs(20));
+                let differs = lab.wait_for_snapshot(host, &before, secs(60));
                 assert!(differs.is_empty(), "{host}: {differs:#?}");
             });
         }

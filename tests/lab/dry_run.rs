@@ -32,7 +32,7 @@ pub fn changes_nothing(lab: &Lab) {
     let before: Vec<Snapshot> = hosts.iter().map(|h| lab.snapshot(h)).collect();
     let unchanged = || {
         for ((host, before), alice) in hosts.iter().zip(&before).zip(&people) {
-            let differs = lab.wait_for_snapshot(host, before, secs(20));
+            let differs = lab.wait_for_snapshot(host, before, secs(60));
             assert!(differs.is_empty(), "{host}: {differs:#?}");
             // Not even what a run may leave.
             lab.sh(host, "test ! -e /var/lib/pipedown");

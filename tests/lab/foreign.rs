@@ -22,7 +22,7 @@ pub fn comes_back(lab: &Lab) {
             // The same shutdown is another process, which was told how long is left.
             let stays =
                 |line: &str| line.contains(" /run/shutdown.pid ") || line.contains("process 0 shutdown");
-            let differs = lab.wait_for_snapshot_but(host, before, secs(20), stays);
+            let differs = lab.wait_for_snapshot_but(host, before, secs(60), stays);
             assert!(differs.is_empty(), "{host}: {differs:#?}");
             let nologin = lab.sh(host, "stat -c %a:%U:%s /run/nologin; cat /run/nologin");
             assert_eq!(nologin, "640:root:21\ndisk swap until five\n", "{host}");
@@ -44,7 +44,7 @@ pub fn comes_back(lab: &Lab) {
     replaced.says("warning");
     controller.run(&["status", "-l", SET]).expect(0).says("4 armed");
     for host in &hosts {
-        lab.wait_until(host, "grep -q 'about to be powered off' /run/nologin", secs(10));
+        lab.wait_until(host, "grep -q 'about to be powered off' /run/nologin", secs(60));
         lab.sh(host, "test ! -e /run/systemd/shutdown/scheduled && ! pgrep -x shutdown");
     }
     let cancelled = controller.run(&["cancel"]).expect(0).says("4 cancelled");

@@ -14,11 +14,11 @@ pub fn lockout(lab: &Lab) {
     let refused = refused
         .says("lockout: nologin shuts deploy out, and with it pipedown cancel; sshd does not let root in");
     refused.says("hint: stay connected with --follow, log in as root, or say --accept-lockout");
-    let differs = lab.wait_for_snapshot(host, &before, secs(20));
+    let differs = lab.wait_for_snapshot(host, &before, secs(60));
     assert!(differs.is_empty(), "{differs:#?}");
     controller.run(&[&arm[..], &["--accept-lockout"]].concat()).expect(0).says("1 armed");
     controller.run(&["cancel"]).expect(0).says("1 cancelled");
-    let differs = lab.wait_for_snapshot(host, &before, secs(20));
+    let differs = lab.wait_for_snapshot(host, &before, secs(60));
     assert!(differs.is_empty(), "{differs:#?}");
 }
 

@@ -197,7 +197,7 @@ impl Lab {
         // The marker is put together by the shell: the terminal's echo of the command is not it.
         let mut session = Watched::start_on_terminal(self.command(&["ssh", who]));
         session.type_in("unset HISTFILE; echo logged''-in\n");
-        session.out.wait_for("logged-in", secs(20));
+        session.out.wait_for("logged-in", secs(60));
         session
     }
 

@@ -24,8 +24,8 @@ pub fn postponed_and_contested(lab: &Lab) {
     let moved = controller.run(&["postpone", &first, "--to", "now+45m", "--yes", "--json"]).expect(0);
     let second = moved.run_id();
     for (host, alice) in hosts.iter().zip(&people) {
-        alice.out.wait_for("in 45 minutes", secs(10));
-        lab.wait_until(host, "! test -e /run/nologin", secs(10));
+        alice.out.wait_for("in 45 minutes", secs(60));
+        lab.wait_until(host, "! test -e /run/nologin", secs(60));
         lab.ask(&["ssh", &format!("alice@{host}"), "true"]);
     }
     controller.run(&["status"]).expect(0).says("4 armed").says(&second);
@@ -50,10 +50,10 @@ pub fn postponed_and_contested(lab: &Lab) {
     other.run(&["status"]).expect(0).says("4 armed").says(&third);
     other.run(&["cancel"]).expect(0).says("4 cancelled");
     for ((host, alice), before) in hosts.iter().zip(&people).zip(&before) {
-        alice.out.wait_for("is called off", secs(10));
+        alice.out.wait_for("is called off", secs(60));
         assert_eq!(alice.out.count("is called off"), 1, "{host}:\n{}", alice.out.text());
         assert_eq!(alice.out.count("Broadcast from admin@"), 4, "{host}:\n{}", alice.out.text());
-        let differs = lab.wait_for_snapshot(host, before, secs(20));
+        let differs = lab.wait_for_snapshot(host, before, secs(60));
         assert!(differs.is_empty(), "{host}: {differs:#?}");
         for (run, how) in [(&first, "superseded"), (&second, "superseded"), (&third, "cancelled")] {
             lab.sh(host, &format!("grep -q ^{how} /var/lib/pipedown/ended/{run}"));
@@ -61,7 +61,7 @@ pub fn postponed_and_contested(lab: &Lab) {
     }
     at_the_same_time(lab, &hosts);
     for (host, before) in hosts.iter().zip(&before) {
-        let differs = lab.wait_for_snapshot(host, before, secs(20));
+        let differs = lab.wait_for_snapshot(host, before, secs(60));
         assert!(differs.is_empty(), "{host}: {differs:#?}");
     }
 }

@@ -24,7 +24,7 @@ pub fn comes_back(lab: &Lab) {
     lab.wait_up("bookworm05", secs(40), 2);
     let mut people = Vec::new();
     for host in hosts {
-        lab.wait_until(host, "test -e /run/nologin", secs(10));
+        lab.wait_until(host, "test -e /run/nologin", secs(60));
         lab.refuses(host, &promise.nologin.1);
         // nologin lets root in, who gets the messages too.
         people.push(lab.log_in(&format!("root@{host}")));
@@ -36,8 +36,8 @@ pub fn comes_back(lab: &Lab) {
     );
     for (host, root) in hosts.iter().zip(&people) {
         let last = promise.messages.last().unwrap();
-        root.out.wait_for(&last.1, until(last.0) + secs(10));
-        let gone = lab.wait_down(host, until(promise.window) + secs(15));
+        root.out.wait_for(&last.1, until(last.0) + secs(60));
+        let gone = lab.wait_down(host, until(promise.window) + secs(60));
         assert!(gone >= promise.window && gone <= promise.window + 45.0, "{host}: gone at {gone}");
         assert_eq!(root.out.count("Broadcast from admin@"), 1, "{host}:\n{}", root.out.text());
     }
@@ -46,7 +46,7 @@ pub fn comes_back(lab: &Lab) {
         let log = lab.log_lines(host);
         assert_eq!(log.iter().filter(|l| l.contains("message to ")).count(), 2, "{host}: {log:#?}");
         assert!(log.iter().any(|l| l.contains("the agenda came back after a reboot")), "{host}: {log:#?}");
-        let differs = lab.wait_for_snapshot(host, before, secs(20));
+        let differs = lab.wait_for_snapshot(host, before, secs(60));
         assert!(differs.is_empty(), "{host}: {differs:#?}");
     }
 }
@@ -65,7 +65,7 @@ pub fn is_lost(lab: &Lab) {
     sleep_until(promise.window + 4.0);
     assert_eq!(lab.boots(host), 2);
     controller.run(&["cancel"]).expect(0);
-    let differs = lab.wait_for_snapshot(host, &before, secs(20));
+    let differs = lab.wait_for_snapshot(host, &before, secs(60));
     assert!(differs.is_empty(), "{differs:#?}");
     controller.run(&["status", "-l", host]).expect(0).says("1 none");
 }
@@ -79,7 +79,7 @@ pub fn overslept(lab: &Lab) {
     lab.ask(&["kill", host]);
     sleep_until(promise.window + 1.0);
     lab.ask(&["boot", host]);
-    let differs = lab.wait_for_snapshot(host, &before, secs(20));
+    let differs = lab.wait_for_snapshot(host, &before, secs(60));
     assert!(differs.is_empty(), "{differs:#?}");
     assert_eq!(lab.boots(host), 2);
     let log = lab.log_lines(host);

@@ -50,17 +50,17 @@ pub fn cancelled_by_those_shut_out(lab: &Lab) {
     let mut run: Watched = controller.start(&[&follow[..], &password].concat());
     run.err.wait_for_nth(" armed ", 2, secs(60));
     for (user, host) in logins {
-        lab.wait_until(host, "test -e /run/nologin", secs(20));
+        lab.wait_until(host, "test -e /run/nologin", secs(60));
         lab.refuses(host, "no new logins.");
         assert!(!lab.call(&["ssh", &format!("{user}@{host}"), "true"]).status.success());
     }
     controller.run(&[&["status"][..], &password].concat()).expect(3).says("no new logins.").says("nologin");
     let cancelled = controller.run(&["cancel", "--reason", "not today"]).expect(0);
     cancelled.says("with the connections that it holds").says("2 cancelled");
-    assert_eq!(run.wait(secs(20)).code(), Some(6), "{}", run.err.text());
+    assert_eq!(run.wait(secs(60)).code(), Some(6), "{}", run.err.text());
     for ((user, host), before) in logins.iter().zip(&before) {
         lab.ask(&["ssh", &format!("{user}@{host}"), "true"]);
-        let differs = lab.wait_for_snapshot(host, before, secs(20));
+        let differs = lab.wait_for_snapshot(host, before, secs(60));
         assert!(differs.is_empty(), "{host}: {differs:#?}");
         assert!(lab.log_lines(host).iter().any(|l| l.contains("window removed") && l.contains("not today")));
     }

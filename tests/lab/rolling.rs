@@ -65,7 +65,7 @@ pub fn one_after_the_other(lab: &Lab) {
 
 /// Whoever was logged in has been told, and was cut off.
 fn was_told(host: &str, mut alice: Watched) {
-    alice.wait(secs(20));
+    alice.wait(secs(60));
     let seen = alice.out.text();
     assert_eq!(alice.out.count("This system reboots now."), 1, "{host}: {seen}");
 }

@@ -308,5 +308,5 @@ fn clean(lab: &Lab, host: &str, fault: Fault) {
     let restart = "if [ -d /run/systemd/system ]; then systemctl reset-failed ssh; systemctl restart ssh; \
                    else /etc/init.d/ssh restart >/dev/null; fi";
     lab.sh(host, restart);
-    lab.wait_until(host, "test -s /run/sshd.pid && test -d /proc/$(cat /run/sshd.pid)", secs(20));
+    lab.wait_until(host, "test -s /run/sshd.pid && test -d /proc/$(cat /run/sshd.pid)", secs(60));
 }

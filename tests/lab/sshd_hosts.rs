@@ -59,7 +59,7 @@ pub fn reload(lab: &Lab, host: &str) {
         "now=$(ls -l /proc/$(cat /run/sshd.pid)/fd | sed -n 's/.*\\(socket:.*\\)/\\1/p' | sort) && [ \"$now\" ] && [ \"$now\" != '{}' ]",
         before.trim_end()
     );
-    lab.wait_until(host, &condition, secs(20));
+    lab.wait_until(host, &condition, secs(60));
 }
 
 /// The lab's inventory with `logins` for some hosts.

@@ -40,11 +40,11 @@ pub fn reverts(lab: &Lab) {
         lab.ask(&["boot", host]);
     }
     for (host, original) in HOSTS.iter().zip(original) {
-        lab.wait_until(host, "sshd -T | grep -qix 'loglevel info'", secs(20));
+        lab.wait_until(host, "sshd -T | grep -qix 'loglevel info'", secs(60));
         assert_eq!(files(lab, host), original, "{host}");
         lets_in(lab, host).unwrap();
         // Also the daemon itself says no more than that, as soon as it has read its files.
-        let deadline = Instant::now() + secs(20);
+        let deadline = Instant::now() + secs(60);
         while debug_lines(lab, host) > 0 {
             assert!(Instant::now() < deadline, "{host} still says everything");
         }
@@ -61,7 +61,7 @@ fn debug_lines(lab: &Lab, host: &str) -> u32 {
     let mark = |what: &str| {
         let mark = format!("pipedown-lab-{what}-{}", lab.sh(host, "date +%s%N").trim());
         lab.sh(host, &format!("logger {mark}"));
-        lab.wait_until(host, &format!("{log} | grep -q {mark}"), secs(20));
+        lab.wait_until(host, &format!("{log} | grep -q {mark}"), secs(60));
         mark
     };
     let from = mark("from");

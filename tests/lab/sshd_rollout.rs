@@ -24,7 +24,7 @@ pub fn four_kinds(lab: &Lab) {
     controller.run(&[&run[..], &["--dry-run"]].concat()).expect(0);
     assert_eq!(untouched, look(), "a dry run touches nothing");
     for (host, before) in HOSTS.iter().zip(&before) {
-        let differs = lab.wait_for_snapshot(host, before, secs(20));
+        let differs = lab.wait_for_snapshot(host, before, secs(60));
         assert!(differs.is_empty(), "{host}: {differs:#?}");
         lab.sh(host, "test ! -e /var/lib/pipedown");
     }
@@ -87,7 +87,7 @@ fn is_taken_back(lab: &Lab, controller: &Controller<'_>, original: &[String; 4],
         // comes or goes.
         let stay = ["+ disk /var/lib/pipedown/sshd", "+ disk /etc/init.d/.depend."];
         let stays = |line: &str| stay.iter().any(|start| line.starts_with(start));
-        let differs = lab.wait_for_snapshot_but(host, before, secs(20), stays);
+        let differs = lab.wait_for_snapshot_but(host, before, secs(60), stays);
         assert_eq!(lab.sh(host, "grep -l pipedown /etc/init.d/.depend.* 2>/dev/null || true"), "", "{host}");
         assert!(differs.is_empty(), "{host}: {differs:#?}");
     }

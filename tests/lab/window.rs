@@ -61,7 +61,7 @@ pub fn six_minutes(lab: &Lab) {
         }
         let signed = |l: &String| l.contains("by admin@") && l.contains("new power supply");
         assert!(logged.iter().all(signed), "{host}: {logged:#?}");
-        let differs = lab.wait_for_snapshot(host, &before, secs(20));
+        let differs = lab.wait_for_snapshot(host, &before, secs(60));
         assert!(differs.is_empty(), "{host}: {differs:#?}");
     }
 }
@@ -71,14 +71,14 @@ fn arm_and_die(controller: &Controller<'_>, hosts: usize) {
     let mut first = controller.start(&["run", "w.plan", "--yes", "--json", "--parallel", "1"]);
     first.out.wait_for("\"kind\":\"armed\"", secs(60));
     first.signal(Signal::KILL);
-    first.wait(secs(20));
+    first.wait(secs(60));
     let run = run_id(&first.out.text());
     let done = first.out.count("\"kind\":\"armed\"");
     assert!(done < hosts, "the controller was to die in the middle");
     let mut second = controller.start(&["resume", &run, "--json"]);
     second.out.wait_for_nth("\"kind\":\"armed\"", hosts - done, secs(60));
     second.signal(Signal::KILL);
-    second.wait(secs(20));
+    second.wait(secs(60));
 }
 
 /// Somebody who has stopped the output of a terminal (Ctrl-S).
@@ -92,7 +92,7 @@ fn stopped(lab: &Lab, host: &str) -> Watched {
 fn without_terminal(lab: &Lab, host: &str) -> Watched {
     let deploy =
         Watched::start(lab.command(&["ssh", &format!("deploy@{host}"), "echo here; exec sleep 1000"]));
-    deploy.out.wait_for("here", secs(20));
+    deploy.out.wait_for("here", secs(60));
     deploy
 }
 
@@ -101,7 +101,7 @@ fn watch(lab: &Lab, host: &'static str, promise: &Promise, alice: &Watched) -> M
     let mut message_late: f64 = 0.0;
     for (n, (at, text)) in promise.messages.iter().enumerate() {
         // The first is sent when the host is armed, whenever that is.
-        let patience = if n == 0 { secs(60) } else { until(*at) + secs(10) };
+        let patience = if n == 0 { secs(60) } else { until(*at) + secs(60) };
         let arrived = alice.out.wait_for(&format!("\n\n{text}\n"), patience);
         if n > 0 {
             message_late = message_late.max(arrived - at);
@@ -110,9 +110,9 @@ fn watch(lab: &Lab, host: &'static str, promise: &Promise, alice: &Watched) -> M
             lab.refuses(host, &promise.nologin.1);
         }
     }
-    assert!((0.0..3.0).contains(&message_late), "{host}: a message was {message_late:.1} s late");
-    let session_closed = alice.out.wait_for_end(until(promise.window) + secs(20)) - promise.window;
-    let gone = lab.wait_down(host, until(promise.window) + secs(20)) - promise.window;
+    assert!((0.0..8.0).contains(&message_late), "{host}: a message was {message_late:.1} s late");
+    let session_closed = alice.out.wait_for_end(until(promise.window) + secs(60)) - promise.window;
+    let gone = lab.wait_down(host, until(promise.window) + secs(60)) - promise.window;
     let seen = alice.out.text();
     assert_eq!(seen.matches("Broadcast from admin@").count(), promise.messages.len(), "{host}:\n{seen}");
     for (_, text) in &promise.messages {
