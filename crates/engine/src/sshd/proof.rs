@@ -16,8 +16,8 @@ pub(crate) type Keys = Vec<(String, String)>;
 
 /// What the confirm and the way there may take.
 const RESERVE: Duration = Duration::from_secs(10);
-/// By how much an event on the wire may be late, beyond [`SLOW`].
-const LATE: Duration = Duration::from_secs(3);
+/// By how much an event on the wire may be late, beyond [`SLOW`]: a busy host is no reason to put its configuration back.
+const LATE: Duration = Duration::from_secs(8);
 /// OpenSSH 9.2 wakes up a little too early when a client is due, and then asks an interval later only.
 const SLOW: u32 = 2;
 /// So many questions show that they come again and again.
