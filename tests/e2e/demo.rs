@@ -8,7 +8,7 @@ use crate::support::{Controller, LONG};
 #[tokio::test(flavor = "multi_thread")]
 async fn in_a_pipe_it_tells_the_whole_story() {
     let ctl = Controller::new();
-    let said = ctl.run("demo --hosts 3 --in 16s").await.code(0);
+    let said = ctl.run("demo --hosts 3 --in 40s").await.code(0);
     assert_eq!(said.out, "", "the story is talk");
     let story = [
         "3 embedded hosts are up: login01 login02 login03",
@@ -34,7 +34,7 @@ async fn in_a_pipe_it_tells_the_whole_story() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn as_events_only() {
-    let said = Controller::new().run("demo --hosts 2 --in 14s --json").await.code(0);
+    let said = Controller::new().run("demo --hosts 2 --in 40s --json").await.code(0);
     let events: Vec<Event> = said.events();
     let numbers: Vec<u64> = events.iter().map(|e| e.seq).collect();
     assert_eq!(numbers, (1..=events.len() as u64).collect::<Vec<_>>(), "one run, every event once");
@@ -48,7 +48,7 @@ async fn on_a_terminal() {
     let (mut pty, pts) = pty_process::open().unwrap();
     pty.resize(pty_process::Size::new(40, 100)).unwrap();
     let mut command = pty_process::Command::new(env!("CARGO_BIN_EXE_pipedown"));
-    command = command.args(["demo", "--hosts", "2", "--in", "14s"]).env_clear();
+    command = command.args(["demo", "--hosts", "2", "--in", "40s"]).env_clear();
     command = command.env("HOME", ctl.dir().join("home")).env("PATH", "/usr/bin:/bin").env("TERM", "xterm");
     let mut child = command.env("TZ", "UTC").env("USER", "ops").spawn(pts).unwrap();
     let mut bytes = Vec::new();

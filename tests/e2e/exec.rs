@@ -126,16 +126,16 @@ async fn scripts_and_input() {
 async fn a_deadline_a_flood_and_what_stays_in_the_background() {
     let place = Place::new(1).await;
     let ctl = &place.controller;
-    let said = with_words(ctl, "exec --all --timeout 1s --", &["echo begun; sleep 1000"]).await;
+    let said = with_words(ctl, "exec --all --timeout 5s --", &["echo begun; sleep 1000"]).await;
     assert_eq!((said.code, said.out.as_str()), (3, "login01: begun\n"), "{}", said.err);
-    assert!(said.err.contains("finish the command within 1 s"), "{}", said.err);
+    assert!(said.err.contains("finish the command within 5 s"), "{}", said.err);
 
     let said = ctl.run("exec --all --no-prefix --output-limit 64K -- yes").await.code(3);
     assert_eq!(said.out.len(), 64 << 10, "{}", said.err);
     assert!(said.err.contains("printed more than 65536 bytes"), "{}", said.err);
 
     // It holds the streams; the host would wait for ever.
-    let said = with_words(ctl, "exec --all --timeout 5s --", &["sleep 1000 & echo started"]).await;
+    let said = with_words(ctl, "exec --all --timeout 60s --", &["sleep 1000 & echo started"]).await;
     assert_eq!((said.code, said.out.as_str()), (0, "login01: started\n"), "{}", said.err);
 }
 
@@ -196,7 +196,7 @@ async fn on_real_sshd() {
     let Some(fleet) = OpenSsh::start(2, |_, _| {}) else { return };
     let ctl = &fleet.controller("");
     let said =
-        with_words(ctl, "exec --all --json --timeout 2s --", &["echo $$; sleep 1000 & sleep 1000"]).await;
+        with_words(ctl, "exec --all --json --timeout 8s --", &["echo $$; sleep 1000 & sleep 1000"]).await;
     assert_eq!(said.code, 3, "{}", said.err);
     let (output, events) = told(&said);
     assert_eq!(output.len(), 2, "{}", said.out);

@@ -20,7 +20,7 @@ async fn two_hundred_hosts_of_which_some_hang() {
         place.host(number).set_faults(faults).await.unwrap();
     }
     let said = ctl
-        .run_within(PATIENCE, "run nologin-on --all --yes --connect-timeout 3s --parallel 16")
+        .run_within(PATIENCE, "run nologin-on --all --yes --connect-timeout 20s --parallel 16")
         .await
         .code(4);
     assert!(said.err.contains("198 done") && said.err.contains("2 unreachable"), "{}", said.err);

@@ -120,11 +120,11 @@ async fn a_host_that_does_not_reboot_keeps_its_slot() {
     let ways = ["shutdown", "reboot"].map(|name| place.host(1).dir().join("bin").join(name));
     let put_away = |path: &Path| path.with_extension("away");
     ways.iter().for_each(|path| std::fs::rename(path, put_away(path)).unwrap());
-    let line = "run rolling-reboot --all --batch rest --max-down @fleet=1 --max-failures 3 --stable 1s --back 30s --yes --json";
+    let line = "run rolling-reboot --all --batch rest --max-down @fleet=1 --max-failures 3 --stable 1s --back 60s --yes --json";
     let said = ctl.run(line).await.code(5);
     let reason = "@fleet=1: login01 may be down and keeps its slot; 2 hosts not begun";
     assert_eq!(gates(&said.events()), [(Gate::MaxDown, reason.to_owned())]);
-    assert!(said.out.contains("see login01 ") && said.out.contains(" within 30 s: "), "{}", said.out);
+    assert!(said.out.contains("see login01 ") && said.out.contains(" within 60 s: "), "{}", said.out);
     assert_eq!((1..=3).map(|number| boot(&place, number)).collect::<Vec<_>>(), before);
     ways.iter().for_each(|path| std::fs::rename(put_away(path), path).unwrap());
     // It was told, so that it is waited for, unless an operator says to tell it again.

@@ -6,7 +6,7 @@ use tokio::time::timeout;
 
 use crate::support::{Controller, LONG, OpenSsh};
 
-const ROLLOUT: &str = "run keepalive-rollout --all --interval 3 --count 2 --yes --json";
+const ROLLOUT: &str = "run keepalive-rollout --all --interval 5 --count 2 --yes --json";
 
 /// Kills a rollout once the trial has begun: the proof on the wire takes seconds.
 async fn killed_on_trial(ctl: &Controller) {

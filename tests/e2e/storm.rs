@@ -68,8 +68,8 @@ fn expected(fault: Option<CrowdFault>) -> (&'static str, &'static str) {
     match fault {
         None => ("done", ""),
         Some(CrowdFault::Refuse) => ("connect", "refused"),
-        Some(CrowdFault::DropSyn) => ("connect", "longer than 5 s"),
-        Some(CrowdFault::StallBanner) => ("banner", "longer than 5 s"),
+        Some(CrowdFault::DropSyn) => ("connect", "longer than 15 s"),
+        Some(CrowdFault::StallBanner) => ("banner", "longer than 15 s"),
         Some(CrowdFault::StallKex) => ("key_exchange", "longer than 15 s"),
         Some(CrowdFault::DenyAuth) => ("auth", "publickey"),
         Some(CrowdFault::Hang) => ("deadline", "within"),
@@ -118,7 +118,7 @@ async fn every_host_of_a_storm_is_accounted_for() {
     let shares = CrowdFault::ALL.into_iter().map(|(_, fault)| Share::percent(fault, 1.0));
     let (crowd, ctl) = crowd(hosts, shares).await;
     let mut command = ctl.command(&format!(
-        "exec --all --json --parallel {at_once} --connect-timeout 5s --timeout 5s --output-limit 64K -- {COMMAND:?}"
+        "exec --all --json --parallel {at_once} --connect-timeout 15s --timeout 15s --output-limit 64K -- {COMMAND:?}"
     ));
     let begun = Instant::now();
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();

@@ -51,10 +51,10 @@ pub fn in_logind(lab: &Lab) {
 
     let window = arm(&controller, "75s");
     for host in &hosts {
-        let gone = lab.wait_down(host, until(window) + secs(60)) - window;
+        let gone = lab.wait_down(host, until(window) + secs(90)) - window;
         let begun = lab.console(host).iter().find(|(at, _)| *at > window - 10.0).unwrap().0 - window;
-        assert!((0.0..=8.0).contains(&begun), "{host}: the shutdown began at T{begun:+.2} s");
-        assert!(gone <= 45.0, "{host}: gone at T{gone:+.2} s");
+        assert!((0.0..=30.0).contains(&begun), "{host}: the shutdown began at T{begun:+.2} s");
+        assert!(gone <= 90.0, "{host}: gone at T{gone:+.2} s");
     }
 }
 

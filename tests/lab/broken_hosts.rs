@@ -30,7 +30,7 @@ const REPORT: [(&str, &str, &str, &str); 17] = [
     ("absent.lab", "no connection", "host unreachable", "check its power, the network and routes"),
     ("closed.lab", "no connection", ":2: connection refused", "nothing listens there"),
     ("nameless.invalid", "name does not resolve", "resolve nameless.invalid", "give the host an address"),
-    ("mute.lab", "no SSH banner", "took longer than 10 s", "the port is open but silent"),
+    ("mute.lab", "no SSH banner", "took longer than 30 s", "the port is open but silent"),
     ("stalled.lab", "key exchange", "took longer than 15 s", "the host stalled in the middle"),
     ("stranger.lab", "authentication", "log in to stranger.lab as root: denied", "root's authorized_keys"),
     ("changed.lab", "changed host key", "contradicts", "somebody may be listening in"),
@@ -56,13 +56,14 @@ pub fn one_report(lab: &Lab) {
     let controller = controller(lab);
     listen(lab);
     let frozen = freeze_the_driver(lab);
+    let link = link_of(lab, LINK_CUT);
     let began = now();
     let run = ["run", "graceful-shutdown", "-l", "@here", "--in", "20m", "--yes"];
-    let options = ["--connect-timeout", "10s", "--become-password-command", "printf wrong"];
+    let options = ["--connect-timeout", "30s", "--become-password-command", "printf wrong"];
     let mut run = controller.start(&[&run[..], &options].concat());
     std::thread::scope(|scope| {
         scope.spawn(|| cut(lab, POWER_CUT, || drop(lab.ask(&["kill", POWER_CUT]))));
-        scope.spawn(|| cut(lab, LINK_CUT, || set_link(lab, LINK_CUT, "down")));
+        scope.spawn(|| cut(lab, LINK_CUT, || set_link(&link, "down")));
     });
     let armed = run.err.wait_for_nth("  armed  ", FINE.len(), secs(60)) - began;
     run.err.wait_for_nth("not known: what was changed", 2, secs(150));
@@ -78,7 +79,7 @@ pub fn one_report(lab: &Lab) {
     is_complete(&report);
 
     lab.ask(&["boot", POWER_CUT]);
-    set_link(lab, LINK_CUT, "up");
+    set_link(&link, "up");
     controller.run(&["cancel"]).expect(0).says("4 cancelled");
     for (host, before) in alive.iter().zip(&before) {
         // PAM had no room there either.
@@ -147,7 +148,7 @@ fn break_hosts(lab: &Lab) {
     lab.sh(FROZEN, &tool("sha256sum", "sleep 6; exec /usr/bin/sha256sum \"$@\""));
     // An arm takes long enough to be interrupted in its middle.
     for host in [POWER_CUT, LINK_CUT] {
-        lab.sh(host, &tool("sync", "sleep 15; exec /bin/sync \"$@\""));
+        lab.sh(host, &tool("sync", "sleep 40; exec /bin/sync \"$@\""));
     }
 }
 
@@ -181,12 +182,16 @@ fn address(lab: &Lab, host: &str) -> String {
     line.split_whitespace().nth(2).unwrap().to_owned()
 }
 
-/// Sets a host's link `up` or `down`, at the controller's end.
-fn set_link(lab: &Lab, host: &str, state: &str) {
+/// A host's link at the controller's end: its network namespace, and its name.
+fn link_of(lab: &Lab, host: &str) -> [String; 2] {
     let link = format!("host{}", address(lab, host).rsplit('.').next().unwrap());
-    let namespace = lab.ask(&["ns"]);
+    [lab.ask(&["ns"]).trim().to_owned(), link]
+}
+
+/// Sets a link `up` or `down`.
+fn set_link([namespace, link]: &[String; 2], state: &str) {
     let mut ip = std::process::Command::new("ip");
-    ip.args(["-n", namespace.trim(), "link", "set", &link, state]);
+    ip.args(["-n", namespace, "link", "set", link, state]);
     assert!(ip.status().unwrap().success());
 }
 

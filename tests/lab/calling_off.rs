@@ -76,13 +76,13 @@ impl Scene<'_> {
     /// After nologin, seconds before T.
     fn late(&self) {
         let controller = self.lab.controller();
-        let (run, promises) = self.arm(&controller, &["--in", "150s", "-e", "nologin_at=T-60s"]);
+        let (run, promises) = self.arm(&controller, &["--in", "240s", "-e", "nologin_at=T-150s"]);
         for (host, ..) in &self.hosts {
-            self.lab.wait_until(host, "test -e /run/nologin", secs(60));
+            self.lab.wait_until(host, "test -e /run/nologin", secs(120));
             self.lab.refuses(host, &promises[0].nologin.1);
         }
         let window = promises[0].window;
-        sleep_until(window - 20.0);
+        sleep_until(window - 45.0);
         controller.run(&["cancel"]).expect(0).says("4 cancelled");
         assert!(until(window) > Duration::ZERO, "called off after T");
         self.is_over(&promises, &run);

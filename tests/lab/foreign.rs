@@ -10,7 +10,10 @@ pub fn comes_back(lab: &Lab) {
     let hosts: Vec<&str> = SET.split(',').collect();
     for host in &hosts {
         let schedule = match *host {
-            "sysv21" => "setsid shutdown -h +30 disks are being moved </dev/null >/dev/null 2>&1 & sleep 1",
+            "sysv21" => {
+                "setsid shutdown -h +30 disks are being moved </dev/null >/dev/null 2>&1 & \
+                 until test -e /run/shutdown.pid; do sleep 0.1; done"
+            }
             "bullseye21" => "shutdown -r +30 2>/dev/null",
             _ => "shutdown -h +30 2>/dev/null",
         };

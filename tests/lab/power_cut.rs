@@ -11,7 +11,7 @@ pub fn comes_back(lab: &Lab) {
     let before = hosts.map(|host| lab.snapshot(host));
     let controller = lab.controller();
     let promise =
-        arm(&controller, "bullseye05,bookworm05,trixie05", &["--in", "270s", "-e", "nologin_at=T-260s"]);
+        arm(&controller, "bullseye05,bookworm05,trixie05", &["--in", "390s", "-e", "nologin_at=T-380s"]);
     for host in hosts {
         lab.wait_until(host, "test -e /run/nologin && test -e /var/lib/pipedown/window/delivered", secs(60));
     }
@@ -21,7 +21,7 @@ pub fn comes_back(lab: &Lab) {
         lab.ask(&["kill", host]);
         lab.ask(&["boot", host]);
     }
-    lab.wait_up("bookworm05", secs(40), 2);
+    lab.wait_up("bookworm05", secs(90), 2);
     let mut people = Vec::new();
     for host in hosts {
         lab.wait_until(host, "test -e /run/nologin", secs(60));
@@ -37,8 +37,8 @@ pub fn comes_back(lab: &Lab) {
     for (host, root) in hosts.iter().zip(&people) {
         let last = promise.messages.last().unwrap();
         root.out.wait_for(&last.1, until(last.0) + secs(60));
-        let gone = lab.wait_down(host, until(promise.window) + secs(60));
-        assert!(gone >= promise.window && gone <= promise.window + 45.0, "{host}: gone at {gone}");
+        let gone = lab.wait_down(host, until(promise.window) + secs(90));
+        assert!(gone >= promise.window && gone <= promise.window + 90.0, "{host}: gone at {gone}");
         assert_eq!(root.out.count("Broadcast from admin@"), 1, "{host}:\n{}", root.out.text());
     }
     for (host, before) in hosts.iter().zip(&before) {

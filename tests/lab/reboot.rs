@@ -13,17 +13,17 @@ pub fn followed(lab: &Lab) {
     let before: Vec<String> = hosts.iter().map(|h| boot_id(h)).collect();
     let controller = lab.controller();
     let nologin = ["-e", "nologin_at=T-15s"];
-    let follow = ["run", "graceful-reboot", "-l", SET, "--in", "90s", "--yes", "--follow"];
-    let mut run = controller.start(&[&follow[..], &nologin, &["--settle-timeout", "90s"]].concat());
-    run.err.wait_for_nth(" armed ", hosts.len(), secs(40));
+    let follow = ["run", "graceful-reboot", "-l", SET, "--in", "120s", "--yes", "--follow"];
+    let mut run = controller.start(&[&follow[..], &nologin, &["--settle-timeout", "150s"]].concat());
+    run.err.wait_for_nth(" armed ", hosts.len(), secs(80));
     lab.stay_down(NEVER_BACK);
-    let ended = run.wait(secs(150));
+    let ended = run.wait(secs(320));
     let report = run.err.text();
     println!("{report}");
     assert_eq!(ended.code(), Some(3), "{report}");
     for (host, before) in hosts.iter().zip(&before) {
         if *host == NEVER_BACK {
-            assert!(report.contains(&format!("deadline: failed to see {host} come back within 90 s")));
+            assert!(report.contains(&format!("deadline: failed to see {host} come back within 150 s")));
             assert_eq!(run.err.count("hint: look at its console"), 1);
         } else {
             let after = boot_id(host);

@@ -8,7 +8,8 @@ use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use tokio::runtime::Builder;
 
 use crate::exercise::Exercise;
-use crate::harness::{Lab, secs};
+use crate::harness::Lab;
+use crate::sshd_hosts::reload;
 
 const HOSTS: [&str; 3] = ["bullseye31", "bookworm31", "trixie31"];
 /// New keys in every transfer, and questions whether we are there.
@@ -26,11 +27,11 @@ pub fn three_generations(lab: &Lab) {
         lab.sh(
             host,
             &format!(
-                "printf '{CONFIG}' >/etc/ssh/sshd_config.d/peers.conf; systemctl reload ssh; \
+                "printf '{CONFIG}' >/etc/ssh/sshd_config.d/peers.conf; \
                  yes 0123456789abcde | head -c 300000 >/tmp/file; chmod 644 /tmp/file"
             ),
         );
-        lab.wait_until(host, "sshd -T | grep -qi '^rekeylimit 8388608'", secs(30));
+        reload(lab, host);
         let target = Target {
             login: LoginOptions {
                 identities: vec![value("identity_file = \"").into()],

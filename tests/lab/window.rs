@@ -19,9 +19,9 @@ struct Measured {
     gone: f64,
 }
 
-/// The shipped playbook, six minutes ahead. The controller is killed when the first host is armed, and again when all
+/// The shipped playbook, seven minutes ahead. The controller is killed when the first host is armed, and again when all
 /// are; then there is none.
-pub fn six_minutes(lab: &Lab) {
+pub fn seven_minutes(lab: &Lab) {
     let hosts: Vec<&'static str> = SET.split(',').collect();
     let before: Vec<_> = hosts.iter().map(|h| lab.snapshot(h)).collect();
     let people: Vec<Watched> = hosts.iter().map(|h| lab.log_in(&format!("alice@{h}"))).collect();
@@ -29,7 +29,7 @@ pub fn six_minutes(lab: &Lab) {
     let others: Vec<[Watched; 2]> =
         hosts.iter().map(|h| [stopped(lab, h), without_terminal(lab, h)]).collect();
     let controller = lab.controller();
-    let args = ["graceful-shutdown", "-l", SET, "--in", "6m", "--reason", "new power supply"];
+    let args = ["graceful-shutdown", "-l", SET, "--in", "7m", "--reason", "new power supply"];
     let plan = Promise::compile(&controller, "w.plan", &args);
     let promises: Vec<Promise> = hosts.iter().map(|h| Promise::of(&plan, h)).collect();
     arm_and_die(&controller, hosts.len());
@@ -47,8 +47,8 @@ pub fn six_minutes(lab: &Lab) {
     println!("{}", table(&measured));
     for m in &measured {
         // Never before T; how soon after it is the machine's, too.
-        assert!((0.0..=8.0).contains(&m.begun), "{}: the shutdown began at T{:+.2} s", m.host, m.begun);
-        assert!(m.gone <= 45.0, "{}: gone at T{:+.2} s", m.host, m.gone);
+        assert!((0.0..=30.0).contains(&m.begun), "{}: the shutdown began at T{:+.2} s", m.host, m.begun);
+        assert!(m.gone <= 90.0, "{}: gone at T{:+.2} s", m.host, m.gone);
     }
     for (host, before) in hosts.iter().zip(before) {
         lab.ask(&["boot", host]);
@@ -110,9 +110,9 @@ fn watch(lab: &Lab, host: &'static str, promise: &Promise, alice: &Watched) -> M
             lab.refuses(host, &promise.nologin.1);
         }
     }
-    assert!((0.0..8.0).contains(&message_late), "{host}: a message was {message_late:.1} s late");
-    let session_closed = alice.out.wait_for_end(until(promise.window) + secs(60)) - promise.window;
-    let gone = lab.wait_down(host, until(promise.window) + secs(60)) - promise.window;
+    assert!((0.0..30.0).contains(&message_late), "{host}: a message was {message_late:.1} s late");
+    let session_closed = alice.out.wait_for_end(until(promise.window) + secs(90)) - promise.window;
+    let gone = lab.wait_down(host, until(promise.window) + secs(90)) - promise.window;
     let seen = alice.out.text();
     assert_eq!(seen.matches("Broadcast from admin@").count(), promise.messages.len(), "{host}:\n{seen}");
     for (_, text) in &promise.messages {

@@ -136,7 +136,7 @@ async fn freezable_wire(to: std::net::SocketAddr) -> (u16, oneshot::Sender<()>) 
 async fn a_server_that_falls_silent_is_noticed() {
     let Some(sshd) = Sshd::start("").await else { return };
     let (port, freeze) = freezable_wire(sshd.address).await;
-    let settings = Settings { keepalive: Duration::from_millis(200), keepalive_max: 2, ..settings() };
+    let settings = Settings { keepalive: Duration::from_secs(1), keepalive_max: 5, ..settings() };
     let connector = Connector::new(Settings { deadlines: short_open(&settings), ..settings }, None);
     sshd.knows(&format!("[testhost]:{port} {}", super::sshd::public(&sshd.host_key)));
     let connection = connector.connect(&Target { port, ..sshd.target() }).await.unwrap();
@@ -145,13 +145,13 @@ async fn a_server_that_falls_silent_is_noticed() {
     freeze.send(()).unwrap();
     let error = connection.exec("true").await.unwrap_err();
     assert!(matches!(error, SshError::OpenTimedOut { .. }), "{error}");
-    let end = timeout(Duration::from_secs(10), connection.closed()).await.unwrap();
+    let end = timeout(Duration::from_secs(60), connection.closed()).await.unwrap();
     assert_eq!(end, LinkEnd::Silent);
     assert_eq!(exec.output.next().await, Some(Chunk::Lost));
 }
 
 fn short_open(settings: &Settings) -> crate::Deadlines {
-    crate::Deadlines { open: Duration::from_millis(100), ..settings.deadlines }
+    crate::Deadlines { open: Duration::from_secs(3), ..settings.deadlines }
 }
 
 #[tokio::test]

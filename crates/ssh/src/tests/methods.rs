@@ -223,11 +223,11 @@ async fn a_password_is_typed_once_for_a_host_and_no_deadline_runs_meanwhile() {
     let scene = scene(&[Password]);
     let person = Arc::new(Person {
         passwords: Mutex::new(vec!["right"]),
-        takes: Duration::from_millis(1500),
+        takes: Duration::from_secs(6),
         ..Person::default()
     });
     let secrets: Arc<dyn Secrets> = person.clone();
-    let deadlines = Deadlines { auth: Duration::from_millis(1200), ..settings().deadlines };
+    let deadlines = Deadlines { auth: Duration::from_secs(5), ..settings().deadlines };
     let connector = Connector::new(Settings { deadlines, ..settings() }, Some(secrets));
     let first = connector.connect(&scene.target).await.unwrap();
     assert_eq!(first.identity(), "password");

@@ -140,7 +140,7 @@ async fn goes_away(pid: &str) {
 async fn a_deadline_ends_the_whole_group() {
     for shell in shells() {
         let script = "sleep 1000 & echo $!; echo begun; wait";
-        let (out, _, end) = run(&shell, &start(&["sh", "-c", script], Some(1)), None).await;
+        let (out, _, end) = run(&shell, &start(&["sh", "-c", script], Some(5)), None).await;
         assert_eq!(end.unwrap(), RunEnd::Deadline, "{shell:?}");
         let out = String::from_utf8(out).unwrap();
         goes_away(out.lines().next().unwrap()).await;

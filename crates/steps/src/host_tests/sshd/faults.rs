@@ -67,7 +67,9 @@ async fn a_keeper_that_is_killed_anywhere_leaves_what_can_be_finished() {
         let report2 = sshd.roll_back("run-a", &seen, RollbackScope::Trial).await;
         let left = match &report {
             // On a busy machine its time may be up before the trial says anything.
-            TrialReport::RolledBack { .. } => matches!(report2, RollbackReport::Nothing),
+            TrialReport::RolledBack { .. } => {
+                matches!(report2, RollbackReport::Nothing | RollbackReport::Already(_))
+            }
             _ => matches!(report2, RollbackReport::RolledBack { .. } | RollbackReport::Already(_)),
         };
         assert!(left, "{report:?} {report2:?}");
@@ -90,7 +92,7 @@ async fn with_a_full_disk_nothing_is_moved_and_what_was_moved_comes_back() {
         assert_eq!(sshd.inside("find /etc /var/lib | sort; cat /etc/ssh/sshd_config"), before);
 
         sshd.inside("rm /var/lib/fill");
-        let soon = SshdTrial { confirm_within: Duration::from_secs(5), ..interval(9) };
+        let soon = SshdTrial { confirm_within: Duration::from_secs(15), ..interval(9) };
         let report = sshd.trial("run-a", &sshd.look().await, &soon).await.unwrap();
         assert!(matches!(report, TrialReport::Running { .. }), "{report:?}");
         assert_eq!(sshd.inside(fill), "0\n");

@@ -71,7 +71,7 @@ async fn a_trial_that_nobody_confirms_is_put_back_by_the_host() {
         let seen = sshd.look().await;
         let before = sshd.inside("stat -c '%i %a %Y' /etc/ssh/sshd_config; cat /etc/ssh/sshd_config");
         let text = seen.files[0].text.replace("# ours", &settings(60));
-        let trial = SshdTrial { confirm_within: Duration::from_secs(4), ..main_file(text) };
+        let trial = SshdTrial { confirm_within: Duration::from_secs(15), ..main_file(text) };
         let report = sshd.trial("run-a", &seen, &trial).await.unwrap();
         assert!(matches!(report, TrialReport::Running { .. }), "{report:?}");
         assert_eq!(sshd.inside("stat -c %a /etc/ssh/sshd_config"), "600\n");
@@ -81,7 +81,7 @@ async fn a_trial_that_nobody_confirms_is_put_back_by_the_host() {
         assert_eq!(sshd.serves().as_deref(), Some("none"));
         let lost = sshd.confirm("run-a", &seen).await;
         let ConfirmReport::Lost { rolled_back: Some(end) } = lost else { panic!("{lost:?}") };
-        assert_eq!((end.by.as_str(), end.why.as_str()), ("deadman", "nobody confirmed within 4 s"));
+        assert_eq!((end.by.as_str(), end.why.as_str()), ("deadman", "nobody confirmed within 15 s"));
         assert!(matches!(
             sshd.roll_back("run-a", &seen, RollbackScope::Trial).await,
             RollbackReport::Already(end) if end.by == "deadman"
