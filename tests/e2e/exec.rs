@@ -208,7 +208,7 @@ async fn on_real_sshd() {
             _ => None,
         })
         .collect();
-    assert_eq!(ends, [CommandEnd::Deadline { after_s: 2 }, CommandEnd::Deadline { after_s: 2 }]);
+    assert_eq!(ends, [CommandEnd::Deadline { after_s: 8 }, CommandEnd::Deadline { after_s: 8 }]);
     for number in [1, 2] {
         let left = fleet.ssh(number, "root", "pgrep -x sleep; true").1;
         assert_eq!(left, "", "the whole process group is gone");

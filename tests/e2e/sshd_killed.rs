@@ -39,7 +39,7 @@ async fn cancel_rolls_back_what_nobody_has_confirmed() {
     ctl.run("cancel").await.code(0).says("serves ClientAliveInterval 0");
     assert_eq!(serves(&fleet), before);
     // It is over: nothing waits there, and a new run has its way.
-    ctl.run("run keepalive-rollout --all --interval 3 --count 2 --no-wire-proof --yes").await.code(0);
+    ctl.run("run keepalive-rollout --all --interval 5 --count 2 --no-wire-proof --yes").await.code(0);
     assert_ne!(serves(&fleet), before);
 }
 
@@ -61,9 +61,9 @@ async fn resume_takes_the_trial_back_and_begins_anew() {
         })
         .collect();
     assert_eq!(kinds, ["rolled back", "trial", "confirmed", "done"]);
-    assert_eq!(serves(&fleet), "clientalivecountmax 2\nclientaliveinterval 3\n");
+    assert_eq!(serves(&fleet), "clientalivecountmax 2\nclientaliveinterval 5\n");
     // Once more changes nothing.
-    ctl.run("run keepalive-rollout --all --interval 3 --count 2 --yes -v").await.code(0).says("unchanged");
+    ctl.run("run keepalive-rollout --all --interval 5 --count 2 --yes -v").await.code(0).says("unchanged");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -62,7 +62,7 @@ fn effective(fleet: &OpenSsh, number: usize, keyword: &str) -> String {
 /// How many requests a client that is idle for a while gets, as OpenSSH's own client counts them; OpenSSH 9.2 sends one
 /// in two intervals.
 fn keepalives(fleet: &OpenSsh, number: usize) -> usize {
-    let (ok, said) = fleet.ssh_with(number, "root", &["-v"], "sleep 15");
+    let (ok, said) = fleet.ssh_with(number, "root", &["-v"], "sleep 9");
     assert!(ok, "{said}");
     said.matches("rtype keepalive@openssh.com").count()
 }

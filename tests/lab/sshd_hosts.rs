@@ -43,9 +43,9 @@ pub fn sockets(lab: &Lab, host: &str) -> String {
     lab.sh(host, "ls -l /proc/$(cat /run/sshd.pid)/fd | sed -n 's/.*\\(socket:.*\\)/\\1/p' | sort")
 }
 
-/// How many requests a client that is idle for a quarter of a minute gets, as OpenSSH's own client counts them.
+/// How many requests a client that is idle for nine seconds gets, as OpenSSH's own client counts them.
 pub fn keepalives(lab: &Lab, host: &str) -> usize {
-    let output = lab.call(&["ssh", &format!("root@{host}"), "-v", "sleep 15"]);
+    let output = lab.call(&["ssh", &format!("root@{host}"), "-v", "sleep 9"]);
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{host}: {said}");
     said.matches("rtype keepalive@openssh.com").count()

@@ -171,7 +171,7 @@ async fn strangers() {
     ];
     for (name, answer) in answers {
         let ctl = here(answering(answer).await);
-        let said = ctl.run("doctor patient --timeout 30s").await.code(4);
+        let said = ctl.run("doctor patient --timeout 10s").await.code(4);
         assert_findings!(name, findings(&ctl, &said));
     }
 }
@@ -179,7 +179,7 @@ async fn strangers() {
 #[tokio::test(flavor = "multi_thread")]
 async fn protocol_one() {
     let ctl = here(answering(b"SSH-1.5-Cisco-1.25\r\n").await);
-    let said = ctl.run("doctor patient --timeout 30s").await.code(4);
+    let said = ctl.run("doctor patient --timeout 10s").await.code(4);
     assert_findings!(findings(&ctl, &said));
 }
 
@@ -190,7 +190,7 @@ async fn too_many_logins() {
         [("max_startups", &b"Exceeded MaxStartups\r\n"[..]), ("penalty", b"Not allowed at this time\r\n")]
     {
         let ctl = here(answering(answer).await);
-        let said = ctl.run("doctor patient --timeout 30s").await.code(4);
+        let said = ctl.run("doctor patient --timeout 10s").await.code(4);
         assert_findings!(name, findings(&ctl, &said));
     }
 }
