@@ -11,7 +11,7 @@ pub fn comes_back(lab: &Lab) {
     let before = hosts.map(|host| lab.snapshot(host));
     let controller = lab.controller();
     let promise =
-        arm(&controller, "bullseye05,bookworm05,trixie05", &["--in", "390s", "-e", "nologin_at=T-380s"]);
+        arm(&controller, "bullseye05,bookworm05,trixie05", &["--in", "290s", "-e", "nologin_at=T-280s"]);
     for host in hosts {
         lab.wait_until(host, "test -e /run/nologin && test -e /var/lib/pipedown/window/delivered", secs(60));
     }
