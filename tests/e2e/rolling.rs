@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::time::Duration;
 
 use pipedown_model::{Event, EventKind, Gate, HostName};
 use sshd_embed::{Faults, HostState};
@@ -88,7 +89,8 @@ async fn hosts_reboot_one_after_the_other_and_are_proven_back() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_killed_controller_reboots_nothing_twice() {
     for silent in [false, true] {
-        let place = Place::new(1).await;
+        // It stays down until it is booted: a quick reboot is over before it is seen, or before the controller is dead.
+        let place = Place::with_reboot_time(1, Duration::from_secs(3600)).await;
         let ctl = &place.controller;
         let before = boot(&place, 1);
         {
@@ -102,7 +104,13 @@ async fn a_killed_controller_reboots_nothing_twice() {
                 .await;
             running.kill().await;
         }
-        let said = ctl.run(&format!("resume {} --json", ctl.only_run())).await.code(0);
+        let line = format!("resume {} --json", ctl.only_run());
+        let power = async {
+            place.down(1).await;
+            place.host(1).boot().await.unwrap();
+        };
+        let (said, ()) = tokio::join!(ctl.run(&line), power);
+        let said = said.code(0);
         let after = boot(&place, 1);
         assert_eq!(settled(&said.events()), [("login01".to_owned(), [before, after.clone()])]);
         // Nothing more is done, and the host stays in that boot.

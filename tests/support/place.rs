@@ -20,10 +20,15 @@ pub struct Place {
 impl Place {
     /// Boots `n` hosts, `login01` and so on, in the group `fleet`; `alice` and `bob` have accounts.
     pub async fn new(n: usize) -> Self {
+        Self::with_reboot_time(n, Duration::from_millis(300)).await
+    }
+
+    /// Hosts that are down for so long when they reboot, unless they are booted before.
+    pub async fn with_reboot_time(n: usize, time: Duration) -> Self {
         let confine =
             Confine { program: env!("CARGO_BIN_EXE_pipedown").into(), args: vec!["confine".into()] };
         let host = HostOptions::default().user("alice").user("bob").confine(confine);
-        let host = host.reboot_time(Duration::from_millis(300));
+        let host = host.reboot_time(time);
         let fleet = Fleet::start(n, FleetOptions::default().host(host)).await.unwrap();
         let place = Self { fleet, controller: Controller::new() };
         place.controller.write("inventory.toml", &place.inventory());
