@@ -225,6 +225,7 @@ impl Handler for Connection {
         reply: ChannelOpenHandle,
         _session: &mut Session,
     ) -> Result<(), russh::Error> {
+        self.channels.retain(|_, stage| !matches!(stage, Stage::Started(started) if started.is_over()));
         if self.channels.len() >= self.service.limits.sessions {
             reply.reject(russh::ChannelOpenFailure::ResourceShortage).await;
             return Ok(());

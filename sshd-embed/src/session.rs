@@ -77,18 +77,19 @@ impl Prepared {
             input.end();
         }
         let closed = cut.child_token();
-        let overrun = CancellationToken::new();
+        let [overrun, over] = [CancellationToken::new(), CancellationToken::new()];
         let (signals, signalled) = mpsc::channel(16);
         let (size, resized) = watch::channel((0, 0));
         let started = Started {
             input: Arc::clone(&input),
             closed: closed.clone(),
             overrun: overrun.clone(),
+            over: over.clone(),
             signals,
             size,
         };
         let session = Session {
-            out: Outlet { writer: self.writer, faults, sent: AtomicU64::new(0), cut },
+            out: Outlet { writer: self.writer, faults, sent: AtomicU64::new(0), over, cut },
             service,
             login,
             command,
@@ -110,6 +111,7 @@ pub(crate) struct Started {
     input: Arc<Input>,
     closed: CancellationToken,
     overrun: CancellationToken,
+    over: CancellationToken,
     signals: mpsc::Sender<Signal>,
     size: watch::Sender<(u32, u32)>,
 }
@@ -130,6 +132,11 @@ impl Started {
         self.closed.cancel();
     }
 
+    /// Whether our side has closed the channel. russh does not tell when the client's close follows.
+    pub(crate) fn is_over(&self) -> bool {
+        self.over.is_cancelled()
+    }
+
     pub(crate) fn resize(&self, columns: u32, rows: u32) {
         self.size.send_replace((columns, rows));
     }
@@ -147,6 +154,7 @@ struct Outlet {
     writer: Writer,
     faults: Faults,
     sent: AtomicU64,
+    over: CancellationToken,
     cut: CancellationToken,
 }
 
@@ -169,6 +177,12 @@ impl Outlet {
             self.cut.cancel();
         }
         Ok(())
+    }
+
+    /// Closes the channel, which counts no more once the client can know.
+    async fn close(&self) -> Result<(), russh::Error> {
+        self.over.cancel();
+        self.writer.close().await
     }
 
     /// Sends everything that a command writes, until it closes its end.
@@ -259,7 +273,7 @@ impl Session {
         };
         let _ = self.out.writer.exit_status(status).await;
         let _ = self.out.writer.eof().await;
-        let _ = self.out.writer.close().await;
+        let _ = self.out.close().await;
     }
 
     /// Finds what is to be done instead of running the command, if anything.
@@ -308,7 +322,7 @@ impl Session {
         }
         self.out.writer.exit_status(answer.status).await?;
         self.out.writer.eof().await?;
-        self.out.writer.close().await
+        self.out.close().await
     }
 
     /// Carries bytes, signals and sizes until something ends, and then cleans up.
@@ -328,7 +342,7 @@ impl Session {
                 }
             });
         };
-        let exit = finish(&mut child, output, &self.out.writer, &self.handle, &reaped, on_terminal);
+        let exit = finish(&mut child, output, &self.out, &self.handle, &reaped, on_terminal);
         let control = control(&mut self.signalled, &mut self.resized, window.as_ref(), leader, &reaped);
         let overrun = async {
             self.overrun.cancelled().await;
@@ -347,7 +361,7 @@ impl Session {
         };
         if let End::Farewell(text) = end {
             let last = async {
-                last_words(&self.out.writer, &text, on_terminal).await;
+                last_words(&self.out, &text, on_terminal).await;
                 // A client that is disconnected throws away what it has not printed; its answer to the
                 // close says that it has.
                 self.closed.cancelled().await;
@@ -434,7 +448,7 @@ async fn feed(input: &Input, mut stdin: Box<dyn AsyncWrite + Send + Unpin>, on_t
 async fn finish(
     child: &mut Child,
     output: impl Future<Output = ()>,
-    writer: &Writer,
+    out: &Outlet,
     handle: &Handle,
     reaped: &AtomicBool,
     on_terminal: bool,
@@ -452,13 +466,13 @@ async fn finish(
     if !drained {
         drained = timeout(LAG, &mut output).await.is_ok();
     }
-    report(writer, handle, status).await;
+    report(&out.writer, handle, status).await;
     // Like sshd: pipes are read for as long as anybody holds them, a terminal ends with its session leader.
     if !drained && !on_terminal {
         output.await;
     }
-    let _ = writer.eof().await;
-    let _ = writer.close().await;
+    let _ = out.writer.eof().await;
+    let _ = out.close().await;
 }
 
 /// Sends the exit status, or the signal (RFC 4254, section 6.10).
@@ -506,12 +520,15 @@ async fn control(
     }
 }
 
-async fn last_words(writer: &Writer, text: &str, on_terminal: bool) {
+async fn last_words(out: &Outlet, text: &str, on_terminal: bool) {
     let line = format!("\r\n{text}\r\n").into_bytes();
     // Whoever has gone misses them.
-    let _ =
-        if on_terminal { writer.data_bytes(line).await } else { writer.extended_data_bytes(1, line).await };
-    let _ = writer.close().await;
+    let _ = if on_terminal {
+        out.writer.data_bytes(line).await
+    } else {
+        out.writer.extended_data_bytes(1, line).await
+    };
+    let _ = out.close().await;
 }
 
 /// Waits for a command that outlives its channel, so that it leaves no zombie and is known until it ends.

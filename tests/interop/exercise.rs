@@ -53,10 +53,21 @@ impl Exercise {
         line("re-key by us", within(self.rekey(&connection)).await);
         line("re-key by server", within(self.rekeyed()).await);
         connection.close().await;
-        let (from_us, from_server) = tokio::join!(self.idle(Duration::from_secs(1)), self.idle(LIMIT));
+        let (from_us, from_server) = tokio::join!(self.stays(Duration::from_secs(1)), self.stays(LIMIT));
         line("keepalive by us", from_us);
         line("keepalive by server", from_server);
         table
+    }
+
+    /// Whether a silent connection stays. A machine that stands still for three seconds looks like a peer that does not
+    /// answer; one that never answers is lost every time.
+    async fn stays(&self, keepalive: Duration) -> Tried {
+        for _ in 0..2 {
+            if self.idle(keepalive).await.is_ok() {
+                return Ok(());
+            }
+        }
+        self.idle(keepalive).await
     }
 
     /// Silence in which either side would give the other up, did it not answer. Servers ask every second here, and

@@ -170,6 +170,21 @@ async fn channels_are_counted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn channels_that_have_ended_count_no_more() {
+    let mut limits = Limits::default();
+    limits.sessions = 2;
+    let fleet = Fleet::start(1, options().limits(limits)).await.unwrap();
+    let client = connect(&fleet).await;
+    let _held = client.channel_open_session().await.unwrap();
+    for command in ["true", "echo one", "false", "kill -TERM $$"] {
+        let mut channel = client.channel_open_session().await.unwrap();
+        channel.exec(true, command).await.unwrap();
+        finish(&mut channel).await;
+    }
+    fleet.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_channel_runs_one_command_only() {
     let fleet = fleet(1).await;
     let client = connect(&fleet).await;
