@@ -1,5 +1,7 @@
 //! `rolling-reboot`: host after host over four kinds, and what stops it.
 
+use std::time::Instant;
+
 use pipedown_model::{Event, EventKind};
 
 use crate::feed::Watched;
@@ -121,8 +123,14 @@ pub fn stops_and_goes_on(lab: &Lab) {
     killed.out.wait_for("\"reboot_started\"", secs(150));
     drop(killed);
     // Who comes upon it between two acts may lose it: that process says so, and the next one finds it wherever it is.
-    let mut resumed = (0..3).map(|_| controller.run(&["resume", &id, "--json"]));
-    let ended = resumed.find(|ran| ran.code != Some(3)).unwrap().expect(0);
+    // How often depends on how long it takes to go down.
+    let patience = Instant::now() + secs(150);
+    let ended = loop {
+        let resumed = controller.run(&["resume", &id, "--json"]);
+        if resumed.code != Some(3) || Instant::now() > patience {
+            break resumed.expect(0);
+        }
+    };
     assert_eq!(settled(&ended), [LAST]);
     println!("{}", controller.run(&["show", &id]).expect(0).out);
     for host in ALL {
