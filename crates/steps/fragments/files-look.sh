@@ -29,8 +29,8 @@ see_file() {
 		printf '%s absent\n' "$1"
 	fi
 	[ -w "$folder" ] || printf '%s locked\n' "$1"
-	part=$folder$5
-	if is_ours "$part"; then
+	find_begun "$5"
+	if [ -n "$part" ]; then
 		set -- "$1" "$(stat -c %s "$part")"
 		find_sum "$part" "$2"
 		printf '%s part %s %s\n' "$1" "$2" "$sum"

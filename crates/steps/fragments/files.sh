@@ -58,6 +58,32 @@ is_ours() {
 	[ -f "$1" ] && [ ! -L "$1" ] && [ "$(stat -c %u "$1")" = "$(id -u)" ]
 }
 
+# Sets `owns` to what the names begin with that processes of this host give to parts of one content, and `own` to that of this
+# process. $1: the name that such a part has when nobody writes to it. Hosts may share a file system.
+find_own() {
+	owns=${1##*.pipedown-}
+	owns=$folder.pipedown-${owns%.part}-$(uname -n | tr -cd 'A-Za-z0-9._-')-
+	own=$owns$$
+}
+
+# Whether part $1 may still be written to.
+has_writer() {
+	case $1 in
+	"$owns"*) kill -0 "${1##*-}" 2>/dev/null ;;
+	*) return 1 ;;
+	esac
+}
+
+# Sets `part` to one that was begun: that nobody writes to, or that a process of this host has, or had when it died. Empty if
+# there is none. $1 as above.
+find_begun() {
+	find_own "$1"
+	for part in "$folder$1" "$owns"*; do
+		! is_ours "$part" || return 0
+	done
+	part=
+}
+
 # Makes $1 belong to $2 (`-` for nobody in particular) and have mode $3.
 dress() {
 	if [ "$2" != - ] && [ "$(stat -c %U:%G "$1")" != "$2" ] && [ "$(stat -c %u:%g "$1")" != "$2" ]; then

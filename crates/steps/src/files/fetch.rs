@@ -1,6 +1,6 @@
 //! Fetches files from one host.
 
-use std::fs::{DirBuilder, File, OpenOptions, Permissions};
+use std::fs::{DirBuilder, File, OpenOptions, Permissions, TryLockError};
 use std::io;
 use std::os::unix::fs::{
     DirBuilderExt as _, FileExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _,
@@ -158,7 +158,13 @@ async fn one(channels: &dyn Channels, thing: &Listed, to: &Path) -> Result<u64, 
     }
     channels.moved(from);
     loop {
-        receive(channels, thing, to, &file, from, size).await?;
+        if let Err(error) = receive(channels, thing, to, &file, from, size).await {
+            if matches!(error, StepError::Local { .. }) {
+                // A part that fills the disk helps nobody; the error says more than that it could not be removed.
+                let _ = blocking(move || std::fs::remove_file(part)).await;
+            }
+            return Err(error);
+        }
         let whole = Arc::clone(&file);
         let arrived = blocking(move || hash(&whole, u64::MAX)).await.map_err(failed)?;
         if arrived == (size, sum) {
@@ -196,7 +202,21 @@ async fn open_part(to: &Path, part: &Path) -> io::Result<(File, u64)> {
             return Err(io::Error::other("what has the name of its part is no file"));
         }
         let mut options = OpenOptions::new();
-        let file = options.read(true).write(true).create(true).truncate(false).mode(0o600).open(&part)?;
+        options.read(true).write(true).create(true).truncate(false).mode(0o600);
+        let file = loop {
+            let file = options.open(&part)?;
+            match file.try_lock() {
+                Err(TryLockError::WouldBlock) => {
+                    return Err(io::Error::other("another fetch is writing it"));
+                }
+                // Not all file systems have locks.
+                Ok(()) | Err(TryLockError::Error(_)) => {}
+            }
+            // Another fetch may have given it its final name meanwhile.
+            if part.metadata().is_ok_and(|now| file.metadata().is_ok_and(|ours| ours.ino() == now.ino())) {
+                break file;
+            }
+        };
         let had = file.metadata()?.len();
         Ok((file, had))
     })

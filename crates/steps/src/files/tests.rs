@@ -10,10 +10,11 @@ use pipedown_model::{CopyStep, FetchStep, FileKind, FileWanted, TextId};
 use pipedown_ssh::Exec;
 use tempfile::TempDir;
 
-use super::channel::{Channels, Starting};
+use super::channel::{Channels, STALL, Said, Starting, words};
 use super::local::BLOCK;
 use super::{Copied, copy, fetch, hash_file, part_name};
 use crate::StepError;
+use crate::fragment;
 
 /// A machine of shells: its tools, and where a login begins.
 struct Host {
@@ -117,7 +118,7 @@ fn mode(path: &Path) -> u32 {
 /// No part is left anywhere.
 fn tidy(folder: &Path) -> bool {
     let names = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name());
-    !names.into_iter().any(|name| name.to_string_lossy().contains(".part"))
+    !names.into_iter().any(|name| name.to_string_lossy().contains(".pipedown-"))
 }
 
 /// More than a block, and of an odd size.
@@ -197,6 +198,76 @@ async fn a_part_is_gone_on_with_when_its_sum_is_right() {
             assert_eq!(host.copy(&wanted).await.unwrap().diff, ["large: new, 768.0 KiB, 0640"]);
             assert_eq!(fs::read(host.home().join("large")).unwrap(), content);
         }
+    }
+}
+
+/// What a process of this machine calls the part of a content that it writes to.
+fn owned_part(host: &Host, content: &[u8], pid: u32) -> PathBuf {
+    let name = std::process::Command::new("uname").arg("-n").output().unwrap().stdout;
+    let tag = &TextId::of(content).hex()[..12];
+    host.home().join(format!(".pipedown-{tag}-{}-{pid}", String::from_utf8(name).unwrap().trim()))
+}
+
+/// Starts to send a file and stops after a block, as a controller does whose link has gone.
+async fn begin(host: &Host, name: &str, content: &[u8]) -> Exec {
+    let sum = TextId::of(content);
+    let args = [name, &part_name(name, &sum), "0", &content.len().to_string(), &sum.hex(), "640", "-"];
+    let mut exec = host.start(words(fragment::files_put(), args.map(str::to_owned))).await.unwrap();
+    exec.stdin.write_all(&content[..BLOCK]).await.unwrap();
+    let arrived = || {
+        let entries = fs::read_dir(host.home()).unwrap().map(|entry| entry.unwrap().path());
+        let mut parts = entries.filter(|path| path.to_string_lossy().contains(".pipedown-"));
+        parts.any(|path| path.metadata().is_ok_and(|meta| meta.len() == BLOCK as u64))
+    };
+    while !arrived() {
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    exec
+}
+
+#[tokio::test]
+async fn two_that_send_the_same_never_write_to_one_part() {
+    let both = [true, false]
+        .into_iter()
+        .flat_map(|goes_on| Host::all().into_iter().map(move |host| (host, goes_on)));
+    for (host, goes_on) in both {
+        let content = large();
+        let place = host.home().join("large");
+        let mut first = begin(&host, "large", &content).await;
+        let done = host.copy(&[host.wanted("large", &content)]).await.unwrap();
+        assert_eq!(done.diff.last().unwrap(), "large: went on from 256.0 KiB of an earlier attempt");
+        assert_eq!(fs::read(&place).unwrap(), content);
+        // The first goes on, or learns of its end.
+        if goes_on {
+            first.stdin.write_all(&content[BLOCK..]).await.unwrap();
+        }
+        first.stdin.eof();
+        let said = Said::read("the copy", &mut first.output, STALL).await.unwrap();
+        assert_eq!(said.failed(), (!goes_on).then(|| format!("short {BLOCK}")));
+        assert_eq!(fs::read(&place).unwrap(), content);
+        assert!(tidy(&host.home()));
+    }
+}
+
+#[tokio::test]
+async fn what_dead_senders_have_left_is_taken_over_and_removed() {
+    for host in Host::all() {
+        let content = large();
+        let dead = || {
+            let mut child = std::process::Command::new("true").spawn().unwrap();
+            child.wait().unwrap();
+            child.id()
+        };
+        write(&owned_part(&host, &content, dead()), &content[..BLOCK]);
+        write(&owned_part(&host, &content, dead()), &content[..BLOCK]);
+        let alive = owned_part(&host, b"another content", std::process::id());
+        write(&alive, b"another");
+        let done = host.copy(&[host.wanted("large", &content)]).await.unwrap();
+        assert_eq!(done.diff.last().unwrap(), "large: went on from 256.0 KiB of an earlier attempt");
+        assert_eq!(fs::read(host.home().join("large")).unwrap(), content);
+        assert_eq!(fs::read(&alive).unwrap(), b"another");
+        fs::remove_file(&alive).unwrap();
+        assert!(tidy(&host.home()));
     }
 }
 
@@ -337,7 +408,17 @@ async fn a_fetch_goes_on_and_takes_no_more_than_was_listed() {
         fs::remove_file(&to).unwrap();
         write(&part, &vec![1; 2 << 20]);
         fetch(&host, &step, &into, true).await.unwrap();
-        assert_eq!((fs::read(&to).unwrap(), tidy(&into)), (content, true));
+        assert!(fs::read(&to).unwrap() == content && tidy(&into));
+        // Another fetch has it.
+        fs::remove_file(&to).unwrap();
+        write(&part, &content[..BLOCK]);
+        let other = fs::File::open(&part).unwrap();
+        other.lock().unwrap();
+        let error = fetch(&host, &step, &into, true).await.unwrap_err();
+        assert!(error.to_string().ends_with("on this machine: another fetch is writing it"), "{error}");
+        assert_eq!(fs::read(&part).unwrap(), content[..BLOCK]);
+        drop(other);
+        fetch(&host, &step, &into, true).await.unwrap();
         let absent = FetchStep { paths: vec!["nothing*".to_owned()], ..step };
         let error = fetch(&host, &absent, &into, true).await.unwrap_err();
         assert_eq!(error.to_string(), "fetch nothing*: there is no such file");
