@@ -71,6 +71,10 @@ async fn a_link_that_is_cut_leaves_what_has_come_and_a_question() {
     assert!(said.out.contains("login02: done\n"), "the other host has ended: {}", said.out);
     assert!(!said.out.contains("login01: done"), "{}", said.out);
     let id = ctl.only_run();
+    assert!(!said.err.contains("go down") && !said.err.contains("pipedown cancel"), "{}", said.err);
+    ctl.run(&format!("cancel {id}")).await.code(64).says("there is nothing to call off");
+    let active = ctl.run("runs --active").await.code(0);
+    assert!(!active.out.contains(id.as_str()), "{}", active.out);
     let again = ctl.run(&format!("show {id}")).await.code(0);
     assert_eq!(again.out, "login01: begun\nlogin02: begun\nlogin02: done\n", "what came is kept");
     let told = ctl.run(&format!("show {id} --json")).await.code(0);

@@ -65,7 +65,7 @@ pub(crate) async fn survey(context: Arc<Context>, index: usize) -> bool {
 pub(crate) async fn turn(context: Arc<Context>, index: usize, prior: Option<HostState>, mode: Mode) -> Turn {
     let Some(host) = context.plan.hosts.get(index) else { return Turn::NotWell };
     // Each on the heap: it has as much room as it needs, and no future around it has the same once more.
-    if adhoc::is_adhoc(host) {
+    if host.is_adhoc() {
         Box::pin(adhoc::turn(&context, index, host, prior, mode)).await
     } else {
         Box::pin(in_playbook(&context, host, prior, mode)).await

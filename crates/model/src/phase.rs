@@ -227,7 +227,7 @@ impl HostPhase {
         matches!(self, Self::Armed { .. } | Self::GoingDown | Self::Silent | Self::StillArmed | Self::Undoing)
     }
 
-    /// Whether the host may still go down because of this run.
+    /// Whether what a run may have armed may still take the host down, by what is known of the host alone.
     pub fn may_still_fire(&self) -> bool {
         matches!(self, Self::Armed { .. } | Self::StillArmed | Self::Undoing)
             || matches!(self, Self::Working { step } if *step == StepId::arm())

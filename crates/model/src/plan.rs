@@ -151,6 +151,12 @@ impl HostPlan {
     pub fn arms(&self) -> bool {
         self.steps.iter().any(HostStep::is_armed)
     }
+
+    /// Whether it runs a command or moves files: such a plan has that one step, and leaves nothing to call off.
+    pub fn is_adhoc(&self) -> bool {
+        let first = self.steps.first().map(|step| &step.spec);
+        matches!(first, Some(StepSpec::Exec(_) | StepSpec::Copy(_) | StepSpec::Fetch(_)))
+    }
 }
 
 /// One step on one host.

@@ -285,13 +285,21 @@ impl RunState {
         }
     }
 
+    /// Whether a host of this run may still go down because of it. What was cut off in a run without a window armed nothing, and
+    /// can only have told the host to reboot.
+    pub fn may_go_down(&self, host: &HostState) -> bool {
+        let unknown = matches!(host.phase, HostPhase::Failed { effect: Effect::Unknown });
+        let cause = self.window.is_some() || host.reboot_from.is_some();
+        host.phase.may_still_fire() && (cause || !unknown)
+    }
+
     /// Whether some host may still go down because of this run, or has a configuration on trial.
     pub fn is_active(&self, now: DateTime<Utc>) -> bool {
         self.mode == Mode::Apply
             && self.hosts.values().any(|h| match &h.phase {
                 _ if h.on_trial => true,
                 HostPhase::Armed { not_after, .. } => *not_after > now,
-                other => other.may_still_fire() && self.window.is_none_or(|w| w > now),
+                _ => self.may_go_down(h) && self.window.is_none_or(|w| w > now),
             })
     }
 }

@@ -71,7 +71,7 @@ fn cancel_until(state: &RunState, now: DateTime<Utc>, style: &Style, again: bool
 
 /// Where root cancels on the host itself. Hosts below a folder of their own differ in the path: the first stands for all.
 fn script(state: &RunState) -> Option<String> {
-    let armed = state.hosts.values().filter(|h: &&HostState| h.phase.may_still_fire());
+    let armed = state.hosts.values().filter(|h| state.may_go_down(h));
     let scripts: BTreeSet<&str> = armed.filter_map(|h| h.cancel_script.as_deref()).collect();
     let first = scripts.first()?;
     let others = scripts.len() - 1;

@@ -42,7 +42,7 @@ pub(crate) fn problems(state: &RunState, style: &Style) -> String {
     let mut groups: Vec<Group<'_>> = Vec::new();
     let mut places = std::collections::HashMap::new();
     for (name, host) in &state.hosts {
-        for own in of_host(host, state.mode) {
+        for own in of_host(host, state) {
             let shared = Problem {
                 section: own.section,
                 text: without_own_name(&own.text, name),
@@ -102,7 +102,8 @@ fn order(section: Section) -> (u8, Option<Standing>) {
     }
 }
 
-fn of_host(host: &HostState, mode: Mode) -> Vec<Problem> {
+fn of_host(host: &HostState, state: &RunState) -> Vec<Problem> {
+    let mode = state.mode;
     let standing = Standing::of(host, mode);
     if !standing.is_problem() {
         let mut said = passed(host);
@@ -126,7 +127,7 @@ fn of_host(host: &HostState, mode: Mode) -> Vec<Problem> {
             .into_iter()
             .collect();
     }
-    match (unknown(host), &host.error) {
+    match (unknown(host, state), &host.error) {
         (None, None) => Vec::new(),
         (None, Some(error)) => vec![of_failure(standing, failed(error), error)],
         (Some(unknown), None) => {
@@ -164,7 +165,7 @@ fn rolled_back(host: &HostState, error: &Failure) -> String {
     format!("{}\n{serves}", failed(error))
 }
 
-fn unknown(host: &HostState) -> Option<String> {
+fn unknown(host: &HostState, state: &RunState) -> Option<String> {
     let what = match &host.phase {
         HostPhase::Working { step } => format!("whether {step} took effect"),
         HostPhase::Failed { effect: Effect::Unknown } => "what was changed".into(),
@@ -174,7 +175,7 @@ fn unknown(host: &HostState) -> Option<String> {
     if host.on_trial {
         return Some(format!("not known: {what}; the host reverts by itself unless it was confirmed"));
     }
-    let fires = if host.phase.may_still_fire() { "; the host may still go down" } else { "" };
+    let fires = if state.may_go_down(host) { "; the host may still go down" } else { "" };
     Some(format!("not known: {what}{fires}"))
 }
 

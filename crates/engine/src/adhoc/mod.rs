@@ -12,4 +12,4 @@ mod turn;
 pub use recorder::{OutputChunk, OutputSink};
 pub(crate) use recorder::{Recorder, recorder};
 pub use run::sendable;
-pub(crate) use turn::{is_adhoc, turn};
+pub(crate) use turn::turn;

@@ -14,13 +14,6 @@ use crate::conductor::Turn;
 use crate::context::Context;
 use crate::each::aside;
 
-/// Whether a host's part of a plan is of this kind: its first step is, and such a plan has no others.
-pub(crate) fn is_adhoc(host: &HostPlan) -> bool {
-    host.steps
-        .first()
-        .is_some_and(|step| matches!(step.spec, StepSpec::Exec(_) | StepSpec::Copy(_) | StepSpec::Fetch(_)))
-}
-
 /// Gives a host its turn.
 pub(crate) async fn turn(
     context: &Arc<Context>,

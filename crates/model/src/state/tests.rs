@@ -155,6 +155,37 @@ fn a_dry_run_has_a_code_of_its_own_only_if_asked() {
 }
 
 #[test]
+fn what_was_cut_off_in_a_run_without_a_window_takes_no_host_down_unless_it_was_told_to_reboot() {
+    let step = StepId::new("exec").unwrap();
+    let started = || EventKind::StepStarted { host: host("a"), step: step.clone(), attempt: 1 };
+    let lost = || EventKind::HostLost {
+        host: host("a"),
+        during: Some(step.clone()),
+        effect: Effect::Unknown,
+        error: failure(),
+    };
+    let told =
+        EventKind::RebootStarted { host: host("a"), step: step.clone(), boot_id: "49ccf498".to_owned() };
+    let goes_down = |first: EventKind, told: Option<EventKind>| {
+        let events = [first, connected("a"), started()].into_iter().chain(told).chain([lost()]);
+        let state = fold(events);
+        assert_eq!(state.hosts[&host("a")].phase, HostPhase::Failed { effect: Effect::Unknown });
+        assert_eq!(state.is_active(DateTime::UNIX_EPOCH), state.may_go_down(&state.hosts[&host("a")]));
+        state.may_go_down(&state.hosts[&host("a")])
+    };
+    let begins_with = |t: Option<DateTime<Utc>>| match begins(&["a"]) {
+        EventKind::PlanCompiled { plan, mode, playbook, reason, by, supersedes, hosts, .. } => {
+            EventKind::PlanCompiled { plan, mode, playbook, reason, by, window: t, supersedes, hosts }
+        }
+        other => panic!("{other:?}"),
+    };
+    let later = DateTime::UNIX_EPOCH + chrono::Duration::hours(1);
+    assert!(!goes_down(begins_with(None), None));
+    assert!(goes_down(begins_with(None), Some(told)));
+    assert!(goes_down(begins_with(Some(later)), None));
+}
+
+#[test]
 fn a_host_that_is_lost_before_an_earlier_arm_was_looked_at_stays_unknown() {
     let state = fold([
         begins(&["a"]),

@@ -273,6 +273,14 @@ fn recorded(around: &Surroundings, args: &CancelArgs) -> Result<Option<Chosen>, 
         None => only_active(around, args)?,
     };
     let Some((run, Recorded { plan, state, .. })) = chosen else { return Ok(None) };
+    if plan.hosts.iter().any(HostPlan::is_adhoc) {
+        return Err(Stop::usage(format!(
+            "run {run} is {} on {}: it arms nothing, and there is nothing to call off",
+            plan.playbook.name,
+            super::run::host_set(&plan)
+        ))
+        .hint(format!("Ctrl-C ends it while it runs; `pipedown show {run}` says what it did")));
+    }
     let hosts = if args.targets.limit.is_some() {
         let inventory = around.inventory()?;
         around.hosts(&inventory, &args.targets)?

@@ -59,7 +59,7 @@ fn active_runs(around: &Surroundings) -> Result<Vec<(RunId, Recorded)>, Stop> {
             }
         };
         let Some(state) = recorded.state.as_ref().filter(|state| state.is_active(now)) else { continue };
-        let may_fire = || state.hosts.iter().filter(|(_, host)| host.on_trial || host.phase.may_still_fire());
+        let may_fire = || state.hosts.iter().filter(|(_, host)| host.on_trial || state.may_go_down(host));
         let counts = may_fire().any(|(name, _)| !taken.contains(name));
         let armed = may_fire().filter(|(_, host)| matches!(host.phase, HostPhase::Armed { .. }));
         taken.extend(armed.map(|(name, _)| name.clone()));
