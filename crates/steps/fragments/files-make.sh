@@ -1,7 +1,8 @@
 # Makes what has no content, and gives what has it its mode. For each thing four arguments: its kind, its path, its mode (of
-# a link: where it leads), its owner.
+# a link: where it leads; of a part: its name), its owner.
 #
-# `p`: what the path lies in; `d`: a folder; `l`: a symbolic link; `m`: mode and owner only.
+# `p`: what the path lies in; `d`: a folder; `l`: a symbolic link; `m`: mode and owner only; `r`: a part that nobody writes to
+# is removed.
 
 while [ $# -ge 4 ]; do
 	find_path "$2"
@@ -21,6 +22,7 @@ while [ $# -ge 4 ]; do
 		ln -sfn -- "$3" "$path" || fail make "$2"
 		;;
 	m) dress "$path" "$4" "$3" || fail mode "$2" ;;
+	r) rm -f "$folder$3" || fail remove "$2" ;;
 	esac
 	shift 4
 done

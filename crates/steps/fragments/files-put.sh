@@ -36,7 +36,8 @@ if [ "$3" = 0 ]; then
 else
 	find_begun "$2"
 	[ -n "$part" ] || fail moved
-	if has_writer "$part"; then
+	# What has grown since it was looked at is copied as well: of the rest nothing is known.
+	if has_writer "$part" || [ "$(stat -c %s "$part")" -gt "$3" ]; then
 		(set -C && head -c "$3" <"$part" >"$own") || {
 			rm -f "$own"
 			fail write

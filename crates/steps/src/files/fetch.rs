@@ -154,13 +154,16 @@ async fn one(channels: &dyn Channels, thing: &Listed, to: &Path) -> Result<u64, 
     let file = Arc::new(opened);
     let mut from = (had / BLOCK).saturating_mul(BLOCK);
     if had > size {
+        let long = Arc::clone(&file);
+        blocking(move || long.set_len(0)).await.map_err(failed)?;
         from = 0;
     }
     channels.moved(from);
     loop {
         if let Err(error) = receive(channels, thing, to, &file, from, size).await {
-            if matches!(error, StepError::Local { .. }) {
-                // A part that fills the disk helps nobody; the error says more than that it could not be removed.
+            if matches!(error, StepError::Local { .. } | StepError::File { .. }) {
+                // A part that fills the disk helps nobody, nor does one of a file that has changed there; the error
+                // says more than that it could not be removed.
                 let _ = blocking(move || std::fs::remove_file(part)).await;
             }
             return Err(error);
@@ -174,6 +177,7 @@ async fn one(channels: &dyn Channels, thing: &Listed, to: &Path) -> Result<u64, 
         let empty = Arc::clone(&file);
         blocking(move || empty.set_len(0)).await.map_err(failed)?;
         if from == 0 {
+            let _ = blocking(move || std::fs::remove_file(part)).await;
             return Err(StepError::File {
                 text: format!("fetch {}: it was changed while it was read", thing.path),
                 hint: Some("fetch it again"),

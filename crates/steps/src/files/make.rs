@@ -12,10 +12,10 @@ const BATCH: (usize, usize) = (24 * 1024, 250);
 /// One thing to be made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Make {
-    /// `p`, `d`, `l` or `m`, as the fragment has it.
+    /// `p`, `d`, `l`, `m` or `r`, as the fragment has it.
     pub(crate) kind: char,
     pub(crate) path: String,
-    /// Mode in octal; of a link where it leads.
+    /// Mode in octal; of a link where it leads; of a part its name.
     pub(crate) what: String,
     /// `-` for whoever makes it.
     pub(crate) owner: String,
@@ -44,6 +44,7 @@ pub(crate) async fn make(channels: &dyn Channels, things: &[Make]) -> Result<(),
             let why = reason(&said.complaint());
             let text = match word {
                 "folder" => format!("make a link at {path}: a folder has that name"),
+                "remove" => format!("remove the part of {path}: {why}"),
                 "mode" => format!("give {path} its mode and owner: {why}"),
                 _ => format!("make {path}: {why}"),
             };

@@ -11,6 +11,7 @@ use tokio::time::timeout;
 use crate::StepError;
 use crate::files::channel::{CRAWL, Channels, Said, patience, words};
 use crate::files::local::{Source, part_name};
+use crate::files::make::{Make, make};
 use crate::fragment;
 
 const CALL: &str = "the copy of a file";
@@ -37,16 +38,16 @@ impl Put<'_> {
         channels.moved(from);
         match self.attempt(channels, &source, from).await? {
             None => return Ok(from),
-            Some(why) if from == 0 => return Err(self.failure(&source, &why).await),
+            Some(why) if from == 0 => return Err(self.failure(channels, &source, &why).await),
             Some(why) if !matches!(word(&why), "sum" | "moved" | "short") => {
-                return Err(self.failure(&source, &why).await);
+                return Err(self.failure(channels, &source, &why).await);
             }
             Some(_) => {}
         }
         channels.expect(self.size);
         match self.attempt(channels, &source, 0).await? {
             None => Ok(0),
-            Some(why) => Err(self.failure(&source, &why).await),
+            Some(why) => Err(self.failure(channels, &source, &why).await),
         }
     }
 
@@ -158,8 +159,21 @@ impl Put<'_> {
         Ok(())
     }
 
+    /// The file here is no longer what was to be copied. Nobody will ever go on with what has arrived of it.
+    async fn changed(&self, channels: &dyn Channels) -> StepError {
+        let (path, what) = (self.path.to_owned(), part_name(self.path, self.sha256));
+        let part = Make { kind: 'r', path, what, owner: "-".to_owned() };
+        // That a part could not be removed is not the news.
+        let _ = make(channels, &[part]).await;
+        let name = self.source.display();
+        StepError::File {
+            text: format!("copy {name}: it has changed on this machine since it was looked at"),
+            hint: Some("copy it again when nobody writes to it"),
+        }
+    }
+
     /// The host's word as an error.
-    async fn failure(&self, source: &Source, why: &str) -> StepError {
+    async fn failure(&self, channels: &dyn Channels, source: &Source, why: &str) -> StepError {
         let (word, said) = why.split_once(": ").unwrap_or((why, ""));
         let (word, number) = word.split_once(' ').unwrap_or((word, ""));
         let path = self.path;
@@ -167,12 +181,7 @@ impl Put<'_> {
         if matches!(word, "sum" | "short")
             && source.sum(u64::MAX).await.ok() != Some((self.size, *self.sha256))
         {
-            return StepError::Local {
-                text: format!(
-                    "copy {}: it has changed on this machine since it was looked at",
-                    self.source.display()
-                ),
-            };
+            return self.changed(channels).await;
         }
         let text = match word {
             "folder" => format!("copy to {path}: a folder has that name"),

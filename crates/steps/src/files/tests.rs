@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use pipedown_model::{CopyStep, FetchStep, FileKind, FileWanted, TextId};
+use pipedown_model::{CopyStep, FailureClass, FetchStep, FileKind, FileWanted, TextId};
 use pipedown_ssh::Exec;
 use tempfile::TempDir;
 
@@ -249,6 +249,24 @@ async fn two_that_send_the_same_never_write_to_one_part() {
     }
 }
 
+/// What a first attempt that was killed still had on its way is written after the second has looked.
+#[tokio::test]
+async fn a_part_that_has_grown_since_it_was_looked_at_is_gone_on_with() {
+    for host in Host::all() {
+        let (content, sum) = (large(), TextId::of(&large()));
+        write(&host.home().join(part_name("large", &sum)), &content[..BLOCK + 1000]);
+        let (part, begun) = (part_name("large", &sum), BLOCK.to_string());
+        let args = ["large", &part, &begun, &content.len().to_string(), &sum.hex(), "640", "-"];
+        let words = words(fragment::files_put(), args.map(str::to_owned));
+        let mut exec = host.start(words).await.unwrap();
+        exec.stdin.write_all(&content[BLOCK..]).await.unwrap();
+        exec.stdin.eof();
+        let said = Said::read("the copy", &mut exec.output, STALL).await.unwrap();
+        assert_eq!(said.lines("the copy", "put").unwrap(), [format!("put {} 640", content.len())]);
+        assert_eq!((fs::read(host.home().join("large")).unwrap(), tidy(&host.home())), (content, true));
+    }
+}
+
 #[tokio::test]
 async fn what_dead_senders_have_left_is_taken_over_and_removed() {
     for host in Host::all() {
@@ -352,7 +370,9 @@ async fn a_source_that_has_changed_is_not_put_in_place() {
             write(source, &now);
             let error = host.copy(&wanted).await.unwrap_err();
             assert!(error.to_string().contains("it has changed on this machine"), "{error}");
-            assert!(!host.home().join("large").exists());
+            assert_eq!(error.class(), FailureClass::Step, "nothing is wrong with this machine");
+            assert_eq!(error.hint(), Some("copy it again when nobody writes to it"));
+            assert_eq!(fs::read_dir(host.home()).unwrap().count(), 0, "no part is left");
         }
         fs::remove_file(source).unwrap();
         let error = host.copy(&wanted).await.unwrap_err().to_string();
@@ -404,9 +424,13 @@ async fn a_fetch_goes_on_and_takes_no_more_than_was_listed() {
         let done = fetch(&host, &step, &into, true).await.unwrap();
         assert!(done.diff[1].ends_with("went on from 1.0 MiB of an earlier attempt"), "{done:?}");
         assert_eq!(fs::read(&to).unwrap(), content);
-        // A part of another content is found out.
+        // A part of another content is found out, and so is one that is too long.
         fs::remove_file(&to).unwrap();
         write(&part, &vec![1; 2 << 20]);
+        fetch(&host, &step, &into, true).await.unwrap();
+        assert!(fs::read(&to).unwrap() == content && tidy(&into));
+        fs::remove_file(&to).unwrap();
+        write(&part, &[content.as_slice(), b"more"].concat());
         fetch(&host, &step, &into, true).await.unwrap();
         assert!(fs::read(&to).unwrap() == content && tidy(&into));
         // Another fetch has it.
@@ -423,4 +447,56 @@ async fn a_fetch_goes_on_and_takes_no_more_than_was_listed() {
         let error = fetch(&host, &absent, &into, true).await.unwrap_err();
         assert_eq!(error.to_string(), "fetch nothing*: there is no such file");
     }
+}
+
+/// A host whose log is another one as soon as it has been listed.
+struct Changing {
+    host: Host,
+    calls: AtomicU64,
+    now: Vec<u8>,
+}
+
+impl Channels for Changing {
+    fn start(&self, words: Vec<String>) -> Starting<'_> {
+        if self.calls.fetch_add(1, Ordering::Relaxed) == 1 {
+            write(&self.host.home().join("log"), &self.now);
+        }
+        self.host.start(words)
+    }
+}
+
+#[tokio::test]
+async fn a_file_that_changes_while_it_is_fetched_leaves_no_part() {
+    for now in [b"short".to_vec(), vec![9; large().len()]] {
+        for host in Host::all() {
+            write(&host.home().join("log"), &large());
+            let into = host.dir.path().join("here/logs");
+            let paths = vec!["log".to_owned()];
+            let step = FetchStep { paths, into: into.clone(), recursive: false, root: false };
+            let changing = Changing { host, calls: AtomicU64::new(0), now: now.clone() };
+            let error = fetch(&changing, &step, &into, true).await.unwrap_err();
+            assert_eq!(error.hint(), Some("fetch it again"), "{error}");
+            assert_eq!(fs::read_dir(&into).unwrap().count(), 0);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_full_disk_here_keeps_no_part() {
+    let Some(host) = Host::all().into_iter().next() else { return };
+    let into = host.dir.path().join("here/small");
+    fs::create_dir(&into).unwrap();
+    let mut mount = std::process::Command::new("mount");
+    mount.args(["-t", "tmpfs", "-o", "size=64k", "tmpfs"]).arg(&into).stderr(Stdio::null());
+    if !mount.status().is_ok_and(|status| status.success()) {
+        println!("skipped: file systems can be mounted by root only");
+        return;
+    }
+    write(&host.home().join("log"), &large());
+    let step = FetchStep { paths: vec!["log".to_owned()], into: into.clone(), recursive: false, root: false };
+    let error = fetch(&host, &step, &into, true).await.unwrap_err();
+    let left = fs::read_dir(&into).unwrap().count();
+    std::process::Command::new("umount").arg(&into).status().unwrap();
+    assert!(error.to_string().ends_with("no space left on device"), "{error}");
+    assert_eq!(left, 0);
 }
