@@ -240,7 +240,10 @@ fn of_window(event: &Event, state: &RunState, style: &Style) -> Option<Said> {
             }
             // That it is done is seen from what it printed.
             Mode::Apply if has_run(event, state) => (DETAIL, Tone::Good, "done", "it succeeded".into()),
-            Mode::Apply => (NOTABLE, Tone::Good, "done", "nothing is armed".into()),
+            Mode::Apply => {
+                let what = crate::standing::files_are(state).unwrap_or("nothing is armed");
+                (NOTABLE, Tone::Good, "done", what.into())
+            }
         },
         _ => return None,
     })
@@ -422,5 +425,27 @@ mod tests {
         };
         assert_eq!(said(Outcome::Unchanged), "unchanged");
         assert_eq!(said(Outcome::Changed { diff: Vec::new() }), "done");
+    }
+
+    #[test]
+    fn who_moves_files_hears_nothing_of_windows() {
+        let said = |playbook: &str| {
+            let mut story = Story::of(Mode::Apply, playbook, "motd", None, &["web01"]);
+            story.connect("web01");
+            let (web01, step) = (host("web01"), step(playbook));
+            story.push(EventKind::StepStarted { host: web01.clone(), step: step.clone(), attempt: 1 });
+            let outcome = Outcome::Changed { diff: Vec::new() };
+            story.push(EventKind::StepFinished { host: web01.clone(), step, outcome });
+            story.push(EventKind::HostDone { host: web01 });
+            let (event, state) = story.told.last().unwrap();
+            let line = describe(event, state, &style()).text;
+            story.end();
+            let end = crate::summary(story.state(), story.now(), &style());
+            (line, end.trim_end().lines().last().unwrap_or_default().to_owned())
+        };
+        let both = |line: &str, end: &str| (line.to_owned(), end.to_owned());
+        assert_eq!(said("copy"), both("its files are there", "done on every host"));
+        assert_eq!(said("fetch"), both("its files are here", "done on every host"));
+        assert_eq!(said("nologin-on"), both("nothing is armed", "done on every host; nothing is armed"));
     }
 }

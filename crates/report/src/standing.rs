@@ -1,6 +1,6 @@
 //! Where a host stands at the end, in the words of the report.
 
-use pipedown_model::{Effect, ExitCode, HostPhase, HostState, Mode, Outcome, StepRecord};
+use pipedown_model::{Effect, ExitCode, HostPhase, HostState, Mode, Outcome, RunState, StepRecord};
 
 use crate::style::Tone;
 
@@ -122,6 +122,15 @@ impl Standing {
 pub(crate) fn has_run(host: &HostState) -> bool {
     let ran = |record: &StepRecord| matches!(record, StepRecord::Finished { outcome: Outcome::Ran { .. } });
     host.steps.values().any(ran)
+}
+
+/// Where the files of a run are that does nothing but move files, as a host's end is told: such a run arms nothing.
+pub(crate) fn files_are(state: &RunState) -> Option<&'static str> {
+    match (state.playbook.as_str(), state.window) {
+        ("copy", None) => Some("its files are there"),
+        ("fetch", None) => Some("its files are here"),
+        _ => None,
+    }
 }
 
 fn has_changed(host: &HostState) -> bool {

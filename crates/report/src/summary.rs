@@ -8,7 +8,7 @@ use pipedown_model::{HostName, HostPhase, Mode, RunState, Verdict};
 use crate::dry_run::dry_run;
 use crate::next_steps::next_steps;
 use crate::problems::{on_controller, problems, went_on};
-use crate::standing::{Standing, has_run};
+use crate::standing::{Standing, files_are, has_run};
 use crate::style::{REVERTS, Tone, count, ending};
 use crate::table::pad;
 use crate::{Style, clock, printable};
@@ -108,6 +108,7 @@ fn verdict(state: &RunState, tally: &Tally<'_>, now: DateTime<Utc>, style: &Styl
         Some(Verdict::Clean) if state.hosts.values().any(has_run) => {
             (Tone::Good, format!("succeeded on {}", hosts(all)))
         }
+        Some(Verdict::Clean) if files_are(state).is_some() => (Tone::Good, "done on every host".into()),
         Some(Verdict::Clean) => (Tone::Good, "done on every host; nothing is armed".into()),
         Some(Verdict::Armed) => armed_verdict(state, now),
         Some(Verdict::Cancelled) => (Tone::Good, cancelled_verdict(tally)),
