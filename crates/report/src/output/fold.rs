@@ -1,6 +1,6 @@
 //! Hosts that have printed the same, once.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 use std::io;
 use std::time::Duration;
 
@@ -30,15 +30,21 @@ pub struct OutputGroup {
     pub hosts: Vec<HostName>,
     /// Whether they differ in their own names.
     own_names: bool,
+    /// Whether they have printed nothing.
+    silent: bool,
 }
 
-struct Found {
-    group: OutputGroup,
-    /// The first host's bytes as they are.
-    raw: TextId,
+/// What is kept of a host while groups are found.
+struct Heard {
+    host: HostName,
+    /// Of the bytes as they are; none if there are none.
+    raw: Option<TextId>,
+    /// Of the bytes without the host's own name.
+    normal: TextId,
 }
 
-/// Finds the hosts that have printed the same. Hosts that have printed nothing are in no group.
+/// Finds the hosts that have printed the same. The same bytes are the same, whatever names are in them; hosts that nobody else has the bytes of
+/// are together if they differ in their own names only. Those that have printed nothing are a group as well, unless all have.
 ///
 /// One host's bytes are in memory at a time. The largest group comes first, so that the odd ones are at the end.
 ///
@@ -47,27 +53,37 @@ struct Found {
 pub fn group_outputs(
     outputs: impl IntoIterator<Item = io::Result<HostOutput>>,
 ) -> io::Result<Vec<OutputGroup>> {
-    let mut found: Vec<Found> = Vec::new();
-    let mut places: BTreeMap<TextId, usize> = BTreeMap::new();
+    let mut heard = Vec::new();
+    let mut copies: HashMap<TextId, usize> = HashMap::new();
     for output in outputs {
         let HostOutput { host, bytes } = output?;
-        if bytes.is_empty() {
-            continue;
+        let raw = (!bytes.is_empty()).then(|| TextId::of(&bytes));
+        if let Some(raw) = raw {
+            *copies.entry(raw).or_default() += 1;
         }
-        let raw = TextId::of(&bytes);
-        let same = TextId::of(&normalised(&host, &bytes));
-        match places.get(&same).and_then(|place| found.get_mut(*place)) {
-            Some(Found { group, raw: first }) => {
+        let normal = TextId::of(&normalised(&host, &bytes));
+        heard.push(Heard { host, raw, normal });
+    }
+    if copies.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut groups: Vec<OutputGroup> = Vec::new();
+    // By whether it is one of several with the same bytes, and by what they share.
+    let mut places: HashMap<(bool, Option<TextId>), usize> = HashMap::new();
+    for Heard { host, raw, normal } in heard {
+        let alone = raw.is_some_and(|raw| copies.get(&raw) == Some(&1));
+        let key = (alone, if alone { Some(normal) } else { raw });
+        match places.get(&key).and_then(|place| groups.get_mut(*place)) {
+            Some(group) => {
                 group.hosts.push(host);
-                group.own_names |= raw != *first;
+                group.own_names |= alone;
             }
             None => {
-                places.insert(same, found.len());
-                found.push(Found { group: OutputGroup { hosts: vec![host], own_names: false }, raw });
+                places.insert(key, groups.len());
+                groups.push(OutputGroup { hosts: vec![host], own_names: false, silent: raw.is_none() });
             }
         }
     }
-    let mut groups: Vec<OutputGroup> = found.into_iter().map(|found| found.group).collect();
     groups.sort_by_key(|group| std::cmp::Reverse(group.hosts.len()));
     Ok(groups)
 }
@@ -80,9 +96,10 @@ impl OutputGroup {
 
     fn header(&self, style: &Style) -> String {
         let hosts = style.fold(&self.hosts);
-        let note = match self.own_names {
-            true => format!(", {} is each one's name", String::from_utf8_lossy(PLACEHOLDER)),
-            false => String::new(),
+        let note = match (self.silent, self.own_names) {
+            (true, _) => ", nothing".to_owned(),
+            (_, true) => format!(", {} is each one's name", String::from_utf8_lossy(PLACEHOLDER)),
+            (_, false) => String::new(),
         };
         let count = count(self.hosts.len(), "host", "hosts");
         style.paint(Tone::Good, &format!("== {} ({count}{note})", printable(&hosts)))
@@ -120,13 +137,20 @@ pub fn diff_outputs(
     let Some((majority, others)) = groups.split_first() else { return Ok(()) };
     fold_outputs(std::slice::from_ref(majority), style, &mut read, out)?;
     let mut bytes_of = |group: &OutputGroup| match group.hosts.first() {
-        Some(first) => read(first).map(|bytes| normalised(first, &bytes)),
+        // One that is compared with hosts that differ in their own names does not differ by its own.
+        Some(first) if group.hosts.len() == 1 && majority.own_names => {
+            read(first).map(|bytes| normalised(first, &bytes))
+        }
+        Some(first) => read(first).map(|bytes| group.text(first, bytes)),
         None => Ok(Vec::new()),
     };
     let usual = lossy(&bytes_of(majority)?);
     for group in others {
         writeln!(out, "{}", group.header(style))?;
         let other = lossy(&bytes_of(group)?);
+        if group.silent {
+            continue;
+        }
         let diff = TextDiff::configure().timeout(PATIENCE).diff_lines(&usual, &other);
         whole_lines(diff.unified_diff().context_radius(0).to_string().as_bytes(), out)?;
     }

@@ -63,6 +63,26 @@ fn identical_outputs_are_shown_as_they_are() {
 }
 
 #[test]
+fn the_same_bytes_are_the_same_whoever_is_named_in_them() {
+    let said = [("a1", "server=a1\n"), ("a2", "server=a1\n"), ("a3", "server=a1\nodd\n"), ("a4", "")];
+    let fold = shown(&said, |groups, style, read, out| fold_outputs(groups, style, read, out));
+    let (most, rest) = ("== a1,a2 (2 hosts)\nserver=a1\n", "== a4 (1 host, nothing)\n");
+    assert_eq!(fold, format!("{most}== a3 (1 host)\nserver=a1\nodd\n{rest}"));
+    let diff = shown(&said, |groups, style, read, out| diff_outputs(groups, style, read, out));
+    assert_eq!(diff, format!("{most}== a3 (1 host)\n@@ -1,0 +2 @@\n+odd\n{rest}"));
+}
+
+#[test]
+fn who_has_printed_nothing_may_be_the_majority() {
+    let said = [("a1", ""), ("a2", "odd\n"), ("a3", "")];
+    let diff = shown(&said, |groups, style, read, out| diff_outputs(groups, style, read, out));
+    assert_eq!(diff, "== a1,a3 (2 hosts, nothing)\n== a2 (1 host)\n@@ -0,0 +1 @@\n+odd\n");
+    let nothing =
+        shown(&[("a1", ""), ("a2", "")], |groups, style, read, out| fold_outputs(groups, style, read, out));
+    assert_eq!(nothing, "");
+}
+
+#[test]
 fn only_whole_words_are_names() {
     let same = |name: &str, text: &str| String::from_utf8(normalised(&host(name), text.as_bytes())).unwrap();
     assert_eq!(
