@@ -478,10 +478,11 @@ impl<'a> HostTurn<'a> {
         let finding = Finding {
             code: FindingCode::UnknownEffect,
             severity: Severity::Refuse,
-            text: text.clone(),
+            text,
             hint: Some(hint.clone()),
         };
         self.tell(EventKind::Found { host: host.clone(), finding }).await;
+        let text = format!("tell whether step {} of an earlier attempt has finished", step.id);
         let error = Failure::new(FailureClass::Step, text).with_hint(hint);
         // The intent of the earlier attempt may have been lost with the journal's end.
         if self.intend(&step.id).await.is_some() {

@@ -186,10 +186,11 @@ impl AdhocTurn<'_> {
         let finding = Finding {
             code: FindingCode::UnknownEffect,
             severity: Severity::Refuse,
-            text: text.clone(),
+            text,
             hint: Some(hint.clone()),
         };
         self.tell(EventKind::Found { host, finding }).await;
+        let text = format!("tell whether {step} of an earlier attempt has finished");
         let error = Failure::new(FailureClass::Step, text).with_hint(hint);
         if self.intend(step).await.is_some() {
             self.finished(step, Outcome::Failed { error, effect: Effect::Unknown }).await;
