@@ -92,7 +92,26 @@ async fn a_script_on_standard_input() {
     let text = String::from_utf8(output.stdout).unwrap();
     let lines: BTreeSet<&str> = text.lines().collect();
     assert_eq!(lines, BTreeSet::from(["login01: it's a b --deep", "login02: it's a b --deep"]), "{err}");
-    ctl.run("exec --all --script - --stdin").await.code(64).says("both want standard input");
+    ctl.run("exec --all --script - --stdin").await.code(64).says("--stdin: standard input was read already");
+    for line in ["exec -l - --script -", "exec -l - --stdin -- cat"] {
+        let mut child = ctl.command(line).stdin(Stdio::piped()).spawn().unwrap();
+        child.stdin.take().unwrap().write_all(b"login01\n").await.unwrap();
+        let said = child.wait_with_output().await.unwrap();
+        let err = String::from_utf8(said.stderr).unwrap();
+        assert!(said.status.code() == Some(64) && err.contains("was read already"), "{line}: {err}");
+    }
+    for line in ["exec --all -- echo kept", "exec --all --json -- echo kept"] {
+        let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let child = ctl.command(line).stdout(full).spawn().unwrap();
+        let said = child.wait_with_output().await.unwrap();
+        let err = String::from_utf8(said.stderr).unwrap();
+        assert!(said.status.code() == Some(70) && err.contains("No space left on device"), "{line}: {err}");
+        let again = ctl.run("show last -b").await.code(0);
+        assert_eq!(again.out, "== login[01-02] (2 hosts)\nkept\n");
+    }
+    ctl.run("exec --all -- '  '").await.code(64).says("the command is empty");
+    ctl.write("a-file", "");
+    ctl.run("exec --all --output-dir a-file -- true").await.code(65).says("nothing was run");
     ctl.run("exec --all --script nothing.sh").await.code(65).says("nothing.sh");
 }
 

@@ -123,7 +123,7 @@ impl StateDir {
         Ok(found.into_iter().map(|(_, run)| run).collect())
     }
 
-    /// Finds a run by its id or by an unambiguous part of it.
+    /// Finds a run by its id or by an unambiguous part of it; `last` is the newest.
     ///
     /// # Errors
     /// When none, or more than one, matches.
@@ -131,6 +131,9 @@ impl StateDir {
         let runs = self.runs()?;
         if let Some(exact) = runs.iter().find(|r| r.as_str() == text) {
             return Ok(exact.clone());
+        }
+        if let ("last", Some(newest)) = (text, runs.first()) {
+            return Ok(newest.clone());
         }
         let mut matching = runs.iter().filter(|r| r.as_str().contains(text));
         match (matching.next(), matching.next()) {

@@ -24,7 +24,7 @@ pub fn reporter(around: &Surroundings) -> Box<dyn Reporter + Send> {
     use std::io::IsTerminal;
     let style = around.style();
     if around.global.json {
-        Box::new(Json::new(Box::new(std::io::stdout())))
+        Box::new(Json::new(Box::new(terminal::Data)))
     } else if std::io::stderr().is_terminal() && !around.global.quiet {
         let transfer = Arc::clone(&around.transfer);
         Box::new(Live::new(ProgressDrawTarget::stderr(), style).aside(move || transfer.progress()))

@@ -56,6 +56,12 @@ fn main() -> ProcessExit {
             stop.code
         }
     };
+    if let Some(error) = terminal::unwritten() {
+        let stop = Stop::failed(format!("write to standard output: {error}"))
+            .hint("a run is recorded: `pipedown runs` lists it, `pipedown show RUN` shows it again");
+        terminal::say(&stop.render(false));
+        return ProcessExit::from(stop.code.code());
+    }
     ProcessExit::from(code.code())
 }
 

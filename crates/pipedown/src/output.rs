@@ -3,18 +3,19 @@
 mod files;
 mod json;
 
+use std::collections::BTreeSet;
 use std::io::{self, IsTerminal, Read, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use pipedown_engine::{OutputChunk, OutputLog};
-use pipedown_model::{HostName, OutputStream, Plan, RunId};
+use pipedown_engine::{OutputChunk, OutputLog, SqliteJournal};
+use pipedown_model::{HostName, HostState, Outcome, OutputStream, Plan, RunId, StepRecord};
 use pipedown_report::{Colour, HostOutput, Prefixer, Style, diff_outputs, fold_outputs, group_outputs};
 
-use self::files::write_files;
 use self::json::Lines;
 use crate::stop::Stop;
 use crate::surroundings::Surroundings;
+use crate::terminal;
 
 /// Longer host names push their lines out of the columns.
 const WIDEST_HOST: usize = 40;
@@ -59,6 +60,14 @@ impl Output {
         Printer { hosts: plan.hosts.iter().map(|host| host.host.clone()).collect(), how }
     }
 
+    /// Makes the folder for files, so that what hosts print can be written there when all is there.
+    ///
+    /// # Errors
+    /// When it cannot be made, or nothing can be written there.
+    pub fn prepare(&self) -> Result<(), Stop> {
+        self.folder.as_deref().map_or(Ok(()), files::prepare)
+    }
+
     /// What is shown and written when all is there.
     ///
     /// # Errors
@@ -68,13 +77,13 @@ impl Output {
         let read = Kept { log: &log, plan };
         if !around.global.json {
             match self.look {
-                Look::Fold => folded(around, &read, false)?,
-                Look::Diff => folded(around, &read, true)?,
+                Look::Fold => folded(around, &read, &ran(around, run)?, false)?,
+                Look::Diff => folded(around, &read, &ran(around, run)?, true)?,
                 Look::Lines | Look::Bare => {}
             }
         }
         match &self.folder {
-            Some(folder) => write_files(&read, folder),
+            Some(folder) => files::write(&read, run, folder),
             None => Ok(()),
         }
     }
@@ -169,16 +178,13 @@ impl Printer {
     }
 }
 
-/// Writes to one of our own streams. A reader that has left (`| head -1`) has seen what it wanted; the rest is kept.
+/// Writes to one of our own streams. Who does not take it does not stop the run; what standard output has missed is told at the end.
 fn put(stream: OutputStream, bytes: &[u8]) {
     if bytes.is_empty() {
         return;
     }
     let _ = match stream {
-        OutputStream::Stdout => {
-            let mut out = io::stdout().lock();
-            out.write_all(bytes).and_then(|()| out.flush())
-        }
+        OutputStream::Stdout => terminal::Data.write_all(bytes),
         OutputStream::Stderr => io::stderr().lock().write_all(bytes),
     };
 }
@@ -190,11 +196,15 @@ pub struct Kept<'a> {
 }
 
 impl<'a> Kept<'a> {
-    /// The hosts that have printed something, with their places.
-    fn hosts(&self, stream: OutputStream) -> impl Iterator<Item = (u32, &'a HostName)> {
+    /// The hosts that have printed something, with their places; and those of `silent`.
+    fn hosts(
+        &self,
+        stream: OutputStream,
+        silent: &'a BTreeSet<HostName>,
+    ) -> impl Iterator<Item = (u32, &'a HostName)> {
         let hosts = (0_u32..).zip(&self.plan.hosts).map(|(place, host)| (place, &host.host));
         let log = self.log;
-        hosts.filter(move |(place, _)| log.length(*place, stream) > 0)
+        hosts.filter(move |(place, host)| log.length(*place, stream) > 0 || silent.contains(*host))
     }
 
     fn bytes(&self, place: u32, stream: OutputStream) -> io::Result<Vec<u8>> {
@@ -204,12 +214,30 @@ impl<'a> Kept<'a> {
     }
 }
 
-/// Shows each output once; standard output on standard output, standard error on standard error.
-fn folded(around: &Surroundings, kept: &Kept<'_>, differences: bool) -> Result<(), Stop> {
+/// The hosts on which the command has run to its end.
+fn ran(around: &Surroundings, run: &RunId) -> Result<BTreeSet<HostName>, Stop> {
+    let recorded = SqliteJournal::read(&around.state, run)?;
+    let hosts = recorded.state.map(|state| state.hosts).unwrap_or_default();
+    let has_run = |host: &HostState| {
+        let mut steps = host.steps.values();
+        steps.any(|record| matches!(record, StepRecord::Finished { outcome: Outcome::Ran { .. } }))
+    };
+    Ok(hosts.into_iter().filter(|(_, host)| has_run(host)).map(|(name, _)| name).collect())
+}
+
+/// Shows each output once; standard output on standard output, standard error on standard error. Of the hosts in `ran` it is also
+/// said that they printed nothing, but not on standard error, which says something where something is wrong.
+fn folded(
+    around: &Surroundings,
+    kept: &Kept<'_>,
+    ran: &BTreeSet<HostName>,
+    differences: bool,
+) -> Result<(), Stop> {
+    let nobody = BTreeSet::new();
     let failed = |e: io::Error| Stop::failed(format!("show what was printed: {e}"));
     for stream in [OutputStream::Stdout, OutputStream::Stderr] {
         let outputs = kept
-            .hosts(stream)
+            .hosts(stream, if stream == OutputStream::Stdout { ran } else { &nobody })
             .map(|(place, host)| Ok(HostOutput { host: host.clone(), bytes: kept.bytes(place, stream)? }));
         let groups = group_outputs(outputs).map_err(failed)?;
         let place = |name: &HostName| (0_u32..).zip(&kept.plan.hosts).find(|(_, host)| host.host == *name);

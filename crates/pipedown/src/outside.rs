@@ -22,14 +22,7 @@ impl<'a> Reader<'a> {
     }
 
     fn run(&self, text: &str) -> Result<RunId, Unavailable> {
-        if text != "last" {
-            return self.state.find(text).map_err(unavailable);
-        }
-        let newest = self.state.runs().map_err(unavailable)?.into_iter().next();
-        newest.ok_or_else(|| Unavailable {
-            why: format!("no run is recorded in {}", self.state.path().display()),
-            hint: None,
-        })
+        self.state.find(text).map_err(unavailable)
     }
 }
 

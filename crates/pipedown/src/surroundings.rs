@@ -225,6 +225,18 @@ impl Surroundings {
         }
     }
 
+    /// Takes standard input for one purpose.
+    ///
+    /// # Errors
+    /// When it was read for another one.
+    pub fn take_stdin(&self, purpose: &str) -> Result<(), Stop> {
+        let taken = |()| {
+            Stop::usage(format!("{purpose}: standard input was read already"))
+                .hint("one of --script -, --stdin and `-` in a host set; put the others into files (^FILE for a set)")
+        };
+        self.stdin.set(()).map_err(taken)
+    }
+
     /// Reads what host sets ask for beyond the inventory.
     pub fn outside(&self) -> Reader<'_> {
         Reader::new(&self.state, self.home(), &self.stdin)

@@ -37,6 +37,36 @@ impl Drop for Diverted {
     }
 }
 
+/// Why standard output has not taken something, the first time.
+static UNWRITTEN: Mutex<Option<std::io::Error>> = Mutex::new(None);
+
+/// Standard output of a run: at once, and without stopping the run where nobody takes it. Why not is [`unwritten`].
+pub struct Data;
+
+impl Write for Data {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.write_all(bytes).map(|()| bytes.len())
+    }
+
+    fn write_all(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+        let mut out = std::io::stdout().lock();
+        out.write_all(bytes).and_then(|()| out.flush()).inspect_err(|error| {
+            let kept = std::io::Error::new(error.kind(), error.to_string());
+            UNWRITTEN.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(kept);
+        })
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Why [`Data`] has missed something; none if nobody has. A reader that has left (`| head -1`) has seen what it wanted.
+pub fn unwritten() -> Option<std::io::Error> {
+    let error = UNWRITTEN.lock().unwrap_or_else(PoisonError::into_inner).take();
+    error.filter(|error| error.kind() != std::io::ErrorKind::BrokenPipe)
+}
+
 /// Writes data to standard output. A reader that has left (`| head -1`) has seen what it wanted.
 ///
 /// # Errors

@@ -27,7 +27,7 @@ use crate::{descriptors, terminal};
 #[derive(Debug, Args)]
 #[command(after_help = HELP)]
 pub struct CancelArgs {
-    /// The run (or any part of its id that only one run has); the active one if left out
+    /// The run (or any part of its id that only one run has, or `last`); the active one if left out
     run: Option<String>,
     /// Why: written to every host's system log
     #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]

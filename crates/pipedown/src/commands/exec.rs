@@ -137,7 +137,7 @@ pub async fn run(around: &Surroundings, args: ExecArgs) -> Result<ExitCode, Stop
     let called = adhoc::hosts(around, &args.batches.targets(&args.targets))?;
     let mut texts = Vec::new();
     let step = ExecStep {
-        command: command(&args, &mut texts)?,
+        command: command(around, &args, &mut texts)?,
         root: args.sudo,
         input: args.stdin,
         timeout_s: args.timeout.0,
@@ -159,26 +159,29 @@ pub async fn run(around: &Surroundings, args: ExecArgs) -> Result<ExitCode, Stop
             .map_err(|e| Stop::failed(format!("write to standard output: {e}")))?;
         return Ok(ExitCode::Done);
     }
-    let input = input::read(args.stdin)?;
+    let input = input::read(around, args.stdin)?;
     let limits = rollout::limits(around, &args.batches, &plan)?;
     let options = options(&args, &plan, limits);
     let opener = SshOpener::new(around, &args.reach)?;
     let output = args.output.look.output();
+    output.prepare()?;
     adhoc::begin(around, opener, Work { plan, options, input, output }).await
 }
 
 /// What is run, and the texts that it needs.
-fn command(args: &ExecArgs, texts: &mut Vec<String>) -> Result<ExecCommand, Stop> {
+fn command(around: &Surroundings, args: &ExecArgs, texts: &mut Vec<String>) -> Result<ExecCommand, Stop> {
     if let Some(file) = &args.script {
-        if args.stdin && file.as_os_str() == "-" {
-            return Err(Stop::usage("--script - and --stdin: both want standard input"));
-        }
-        let (name, text) = input::script(file)?;
+        let (name, text) = input::script(around, file)?;
         let script = TextId::of(text.as_bytes());
         texts.push(text);
         return Ok(ExecCommand::Script { script, name, args: args.command.clone() });
     }
     Ok(match args.command.as_slice() {
+        [line] if line.trim().is_empty() => {
+            return Err(
+                Stop::usage("the command is empty").hint("is a variable empty that it was to come from?")
+            );
+        }
         [line] => {
             texts.push(line.clone());
             ExecCommand::Line(TextId::of(line.as_bytes()))

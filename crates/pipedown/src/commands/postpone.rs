@@ -18,7 +18,7 @@ use crate::surroundings::Surroundings;
 #[derive(Debug, Args)]
 #[command(after_help = HELP)]
 pub struct PostponeArgs {
-    /// The run (or any part of its id that only one run has)
+    /// The run (or any part of its id that only one run has, or `last`)
     run: String,
     /// The new time: 19:00, 2026-12-01T19:00, …
     #[arg(long, value_name = "TIME")]

@@ -17,7 +17,7 @@ use crate::{adhoc, drive};
 #[derive(Debug, Args)]
 #[command(after_help = HELP)]
 pub struct ResumeArgs {
-    /// The run (or any part of its id that only one run has)
+    /// The run (or any part of its id that only one run has, or `last`)
     run: String,
     /// Do steps again of which it is not known whether they finished
     #[arg(long, conflicts_with = "skip_unknown")]
@@ -57,7 +57,7 @@ pub async fn run(around: &Surroundings, args: &ResumeArgs) -> Result<ExitCode, S
             _ => UnknownSteps::Ask,
         };
     };
-    let input = || super::exec::input::read(args.stdin);
+    let input = || super::exec::input::read(around, args.stdin);
     go_on(around, run, opener, input, change).await
 }
 

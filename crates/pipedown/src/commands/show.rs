@@ -10,6 +10,7 @@ use crate::adhoc;
 use crate::drive::Screen;
 use crate::stop::Stop;
 use crate::surroundings::Surroundings;
+use crate::terminal;
 
 /// Shows a recorded run again. The id may be shortened to any part that only one run has.
 #[derive(Debug, Args)]
@@ -34,7 +35,7 @@ pub fn run(around: &Surroundings, args: &ShowArgs) -> Result<ExitCode, Stop> {
     let recorded = SqliteJournal::read(&around.state, &run)?;
     if around.global.json {
         // The recorded lines, so that what a later version wrote keeps its fields.
-        let mut json = Json::new(Box::new(std::io::stdout()));
+        let mut json = Json::new(Box::new(terminal::Data));
         recorded.lines.iter().for_each(|line| json.raw(line));
         args.output.output().again(around, &run, &recorded.plan)?;
         return Ok(ExitCode::Done);
@@ -45,7 +46,7 @@ pub fn run(around: &Surroundings, args: &ShowArgs) -> Result<ExitCode, Stop> {
     // Of a command, what it printed is the data.
     let out: Box<dyn std::io::Write + Send> = match adhoc::is_one(&recorded.plan) {
         true => Box::new(std::io::stderr()),
-        false => Box::new(std::io::stdout()),
+        false => Box::new(terminal::Data),
     };
     let mut screen = Screen::new(Box::new(Plain::new(out, style)), None);
     let show = |event: &Event| screen.show(event);

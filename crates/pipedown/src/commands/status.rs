@@ -18,7 +18,7 @@ use crate::{descriptors, terminal};
 #[derive(Debug, Args)]
 #[command(after_help = HELP)]
 pub struct StatusArgs {
-    /// The run (or any part of its id that only one run has)
+    /// The run (or any part of its id that only one run has, or `last`)
     run: Option<String>,
     /// One row for hosts that answer the same
     #[arg(long)]

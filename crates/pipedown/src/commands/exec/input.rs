@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::stop::Stop;
+use crate::surroundings::Surroundings;
 
 /// It is in memory, once, while hosts take it.
 const MOST: u64 = 64 << 20;
@@ -12,11 +13,12 @@ const MOST: u64 = 64 << 20;
 /// Reads standard input to its end, if it is wanted.
 ///
 /// # Errors
-/// When it cannot be read, or is too long.
-pub fn read(wanted: bool) -> Result<Option<Arc<[u8]>>, Stop> {
+/// When it cannot be read, is too long, or was something else.
+pub fn read(around: &Surroundings, wanted: bool) -> Result<Option<Arc<[u8]>>, Stop> {
     if !wanted {
         return Ok(None);
     }
+    around.take_stdin("--stdin")?;
     let mut bytes = Vec::new();
     let read = std::io::stdin().lock().take(MOST + 1).read_to_end(&mut bytes);
     read.map_err(|e| Stop::failed(format!("read standard input: {e}")))?;
@@ -30,9 +32,10 @@ pub fn read(wanted: bool) -> Result<Option<Arc<[u8]>>, Stop> {
 /// Reads a script; `-` is standard input. Returns its name and its text.
 ///
 /// # Errors
-/// When it cannot be read, or is no text.
-pub fn script(file: &Path) -> Result<(String, String), Stop> {
+/// When it cannot be read, is no text, or if standard input was something else.
+pub fn script(around: &Surroundings, file: &Path) -> Result<(String, String), Stop> {
     if file.as_os_str() == "-" {
+        around.take_stdin("--script -")?;
         let mut text = String::new();
         let read = std::io::stdin().lock().read_to_string(&mut text);
         read.map_err(|e| Stop::failed(format!("read a script from standard input: {e}")))?;
