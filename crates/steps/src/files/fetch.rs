@@ -150,7 +150,13 @@ async fn one(channels: &dyn Channels, thing: &Listed, to: &Path) -> Result<u64, 
         return made.await.map(|()| 0).map_err(failed);
     };
     let part = to.with_file_name(part_name(&to.display().to_string(), &sum));
-    let (opened, had) = open_part(to, &part).await.map_err(failed)?;
+    let (opened, had) = open_part(to, &part).await.map_err(|error| match error.kind() {
+        io::ErrorKind::WouldBlock => StepError::File {
+            text: format!("fetch to {} on this machine: {error}", to.display()),
+            hint: Some("wait for it, and fetch again"),
+        },
+        _ => failed(error),
+    })?;
     let file = Arc::new(opened);
     let mut from = (had / BLOCK).saturating_mul(BLOCK);
     if had > size {
@@ -211,7 +217,7 @@ async fn open_part(to: &Path, part: &Path) -> io::Result<(File, u64)> {
             let file = options.open(&part)?;
             match file.try_lock() {
                 Err(TryLockError::WouldBlock) => {
-                    return Err(io::Error::other("another fetch is writing it"));
+                    return Err(io::Error::new(io::ErrorKind::WouldBlock, "another fetch is writing it"));
                 }
                 // Not all file systems have locks.
                 Ok(()) | Err(TryLockError::Error(_)) => {}

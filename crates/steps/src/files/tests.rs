@@ -440,6 +440,7 @@ async fn a_fetch_goes_on_and_takes_no_more_than_was_listed() {
         other.lock().unwrap();
         let error = fetch(&host, &step, &into, true).await.unwrap_err();
         assert!(error.to_string().ends_with("on this machine: another fetch is writing it"), "{error}");
+        assert_eq!((error.class(), error.hint()), (FailureClass::Step, Some("wait for it, and fetch again")));
         assert_eq!(fs::read(&part).unwrap(), content[..BLOCK]);
         drop(other);
         fetch(&host, &step, &into, true).await.unwrap();
