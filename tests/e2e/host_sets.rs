@@ -7,6 +7,8 @@ use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 use tokio::time::timeout;
 
+use sshd_embed::Faults;
+
 use crate::support::{Controller, Place, assert_shown};
 
 const INVENTORY: &str = r#"
@@ -152,4 +154,11 @@ async fn a_run_says_which_hosts_to_take_again() {
     assert_eq!(folded(said.out), "login02");
     ctl.run("exec -l login01 -- false").await.code(3);
     assert_eq!(folded(ctl.run("hosts @failed:last --fold").await.code(0).out), "login01");
+    // Who answers and lets nobody in can be reached, and has failed.
+    let mut faults = Faults::none();
+    faults.deny_auth = true;
+    place.host(2).set_faults(faults).await.unwrap();
+    ctl.run("exec -l login[01-02] -- true").await.code(3);
+    assert_eq!(folded(ctl.run("hosts @failed:last --fold").await.code(0).out), "login02");
+    assert_eq!(ctl.run("hosts @unreachable:last --count").await.code(0).out, "0\n");
 }

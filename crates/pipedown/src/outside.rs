@@ -63,7 +63,8 @@ impl Outside for Reader<'_> {
 fn ended(host: &HostState) -> Option<Outcome> {
     match (&host.phase, host.exit_code()) {
         (HostPhase::Waiting | HostPhase::Ready, _) | (_, ExitCode::Cancelled) => None,
-        (HostPhase::Unreachable, _) => Some(Outcome::Unreachable),
+        // One that can be reached, and whose key or login was refused, has failed, as it does for budgets and exit codes.
+        (HostPhase::Unreachable, ExitCode::Unreachable) => Some(Outcome::Unreachable),
         (_, ExitCode::Done | ExitCode::WouldChange) => Some(Outcome::Done),
         _ => Some(Outcome::Failed),
     }

@@ -72,7 +72,7 @@ impl Stop {
 impl From<InputError> for Stop {
     fn from(error: InputError) -> Self {
         // What was typed is a matter of usage, what is in a file is data.
-        let code = if error.file().starts_with('-') || error.file() == "PLAYBOOK" {
+        let code = if error.file().starts_with('-') || matches!(error.file(), "PLAYBOOK" | "SET") {
             ExitCode::Usage
         } else {
             ExitCode::BadInput

@@ -250,6 +250,14 @@ impl Surroundings {
         Ok(HostSet::read(text, &mut self.outside())?)
     }
 
+    /// Reads a host set that is an argument of its own.
+    ///
+    /// # Errors
+    /// As [`host_set`](Self::host_set).
+    pub fn host_set_argument(&self, text: &str) -> Result<HostSet, Stop> {
+        Ok(HostSet::read_as("SET", text, &mut self.outside())?)
+    }
+
     /// The hosts that were asked for.
     ///
     /// # Errors

@@ -178,7 +178,7 @@ fn names_of(
     argument: &str,
     outside: &mut dyn Outside,
 ) -> Result<Vec<String>, Stop> {
-    let set = HostSet::read(argument, outside)?;
+    let set = HostSet::read_as("SET", argument, outside)?;
     let Some(inventory) = inventory else { return texts(&set.names()?) };
     // A name that the inventory does not have is a host all the same; a misspelt group is none.
     let plain = HostName::new(argument).is_ok() && !argument.contains(|c| "@[],!&^()*?".contains(c));

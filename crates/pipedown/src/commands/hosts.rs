@@ -63,7 +63,7 @@ pub fn run(around: &Surroundings, args: &HostsArgs) -> Result<ExitCode, Stop> {
         terminal::data(&text).map_err(|e| Stop::failed(format!("write: {e}")))?;
         return Ok(ExitCode::Done);
     }
-    let set = args.set.as_deref().map_or_else(|| Ok(HostSet::all()), |set| around.host_set(set))?;
+    let set = args.set.as_deref().map_or_else(|| Ok(HostSet::all()), |set| around.host_set_argument(set))?;
     let text = if args.form.is_asked_for() {
         calculate::run(around, &set, &args.form)?
     } else {
