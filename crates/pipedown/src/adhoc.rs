@@ -83,8 +83,8 @@ pub fn each_does(plan: &mut Plan, id: &str, spec: StepSpec) {
 pub fn sendable(plan: &Plan) -> Result<(), Stop> {
     let Some(host) = plan.hosts.first() else { return Ok(()) };
     pipedown_engine::sendable(plan, host).map_err(|error| {
-        Stop::usage(error.to_string())
-            .hint("`pipedown copy` brings a large script to hosts; what it reads goes in with --stdin")
+        let large = "`pipedown copy` brings a large script to hosts; what it reads goes in with --stdin";
+        Stop::usage(error.to_string()).hint(error.hint().unwrap_or(large))
     })
 }
 

@@ -106,31 +106,6 @@ fn escaped(word: &str, line: &mut String) {
     }
 }
 
-/// The words that run a script: by the interpreter that its first line names (`#!`), else by sh.
-pub fn script_words(script: &str, name: &str, args: &[String]) -> Vec<String> {
-    let first = script.lines().next().unwrap_or_default();
-    let mut words: Vec<String> = match first.strip_prefix("#!") {
-        Some(named) => named.split_whitespace().filter(|word| *word != "-S").map(str::to_owned).collect(),
-        None => Vec::new(),
-    };
-    if words.is_empty() {
-        words.push("sh".to_owned());
-    }
-    let mut names = words.iter().filter_map(|word| word.rsplit('/').next());
-    let interpreter = names.find(|word| *word != "env").unwrap_or_default().to_owned();
-    let by_e = ["perl", "ruby", "node"].iter().any(|known| interpreter.starts_with(known));
-    let is_sh = interpreter.ends_with("sh");
-    words.push(if by_e { "-e" } else { "-c" }.to_owned());
-    words.push(script.to_owned());
-    if by_e {
-        words.push("--".to_owned());
-    } else if is_sh {
-        words.push(name.to_owned());
-    }
-    words.extend_from_slice(args);
-    words
-}
-
 /// Something that a command has printed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Printed {

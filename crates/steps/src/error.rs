@@ -57,6 +57,12 @@ pub enum StepError {
         /// Why not.
         reason: &'static str,
     },
+    /// Nothing on a host would run the script as it is sent; it was not sent.
+    #[error("run the script: {text}")]
+    Script {
+        /// Why not.
+        text: String,
+    },
     /// The host could not note that the call begins; it was not started.
     #[error("run {call}: the host could not write its ledger in /var/lib/pipedown/ledger")]
     Ledger {
@@ -165,6 +171,7 @@ impl StepError {
             | Self::Ended { lost: false, .. }
             | Self::Poisoned { .. }
             | Self::Unsendable { .. }
+            | Self::Script { .. }
             | Self::Ledger { .. }
             | Self::ToolMissing { .. }
             | Self::Unread { .. }
@@ -204,6 +211,9 @@ impl StepError {
             Self::Cut { .. } => Some("`pipedown resume` goes on from there; so does the same copy once more"),
             Self::Local { .. } => Some("look at the file, and at the space there"),
             Self::Unsendable { .. } => None,
+            Self::Script { .. } => {
+                Some("sh, python, perl, ruby and node run one; `pipedown copy` brings the hosts any other")
+            }
         }
     }
 

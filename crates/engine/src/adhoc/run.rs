@@ -28,24 +28,24 @@ pub fn sendable(plan: &Plan, host: &HostPlan) -> Result<(), StepError> {
         StepSpec::Exec(exec) => Some(exec),
         _ => None,
     });
-    steps.try_for_each(|exec| start(plan, host, exec, true).line().map(drop))
+    steps.try_for_each(|exec| start(plan, host, exec, true)?.line().map(drop))
 }
 
-fn start(plan: &Plan, host: &HostPlan, step: &ExecStep, has_password: bool) -> Start {
+fn start(plan: &Plan, host: &HostPlan, step: &ExecStep, has_password: bool) -> Result<Start, StepError> {
     let to_root = if step.root { host.target.r#become } else { Become::None };
-    Start {
-        words: words(plan, &step.command),
+    Ok(Start {
+        words: words(plan, &step.command)?,
         to_root,
         with_password: to_root == Become::Sudo && has_password,
         timeout_s: step.timeout_s,
-    }
+    })
 }
 
 impl AdhocTurn<'_> {
     /// Runs a command; its output goes to the recorder as it comes.
     pub(crate) async fn exec(&self, step: &ExecStep, held: &mut Held) -> Result<Outcome, Trouble> {
         let context = self.context;
-        let start = start(&context.plan, self.host, step, context.opener.has_password());
+        let start = start(&context.plan, self.host, step, context.opener.has_password())?;
         let line = start.line()?;
         let recorder = context.recorder.as_ref();
         let place = u32::try_from(self.index).unwrap_or(u32::MAX);
@@ -98,12 +98,12 @@ fn command_end(end: RunEnd, timeout_s: Option<u32>) -> CommandEnd {
 }
 
 /// Program and arguments.
-fn words(plan: &Plan, command: &ExecCommand) -> Vec<String> {
-    match command {
+fn words(plan: &Plan, command: &ExecCommand) -> Result<Vec<String>, StepError> {
+    Ok(match command {
         ExecCommand::Line(text) => vec!["sh".to_owned(), "-c".to_owned(), plan.text(text).to_owned()],
         ExecCommand::Argv(words) => words.clone(),
-        ExecCommand::Script { script, name, args } => script_words(plan.text(script), name, args),
-    }
+        ExecCommand::Script { script, name, args } => script_words(plan.text(script), name, args)?,
+    })
 }
 
 /// The command came to its end, but its output is not all there: nobody shall take it for the whole.

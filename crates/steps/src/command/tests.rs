@@ -173,18 +173,6 @@ async fn where_timeout_is_busybox_the_group_ends_all_the_same() {
     }
 }
 
-#[test]
-fn scripts_are_run_by_what_they_name() {
-    let words = |first: &str| {
-        let script = format!("{first}\nbody");
-        let words = script_words(&script, "fix", &["-a".to_owned()]);
-        words.iter().map(|word| word.replace(&script, "SCRIPT")).collect::<Vec<_>>().join(" ")
-    };
-    let firsts =
-        ["echo", "#!/bin/sh -e", "#!/usr/bin/env bash", "#!/usr/bin/env -S python3 -u", "#!/usr/bin/perl"];
-    insta::assert_snapshot!(firsts.map(words).join("\n"));
-}
-
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(16))]
     #[test]
