@@ -102,7 +102,7 @@ async fn who_does_not_answer_is_still_going_down() {
 async fn until_t_and_not_longer() {
     let place = Place::new(1).await;
     let ctl = &place.controller;
-    ctl.run("run graceful-shutdown --all --in 20s --yes").await.code(0);
+    ctl.run("run graceful-shutdown --all --in 45s --yes").await.code(0);
     place.host(1).set_faults(refusing()).await.unwrap();
     let said = ctl.run("cancel").await;
     assert_ne!(said.code, 0, "{}", said.err);

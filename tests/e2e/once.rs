@@ -68,7 +68,7 @@ async fn each_host_is_done_exactly_once_though_the_controller_dies_twice() {
     let began = Instant::now();
     let first = killed_after(ctl, "run ./once.toml --all --yes --json --parallel 16", hosts / 3).await;
     let run = ctl.only_run();
-    let second = killed_after(ctl, &format!("resume {run} --json"), hosts / 3).await;
+    let second = killed_after(ctl, &format!("resume {run} --json"), hosts / 6).await;
     let resumes = resumed(ctl, &run).await;
     let lines = |number| {
         let path = place.host(number).dir().join("tmp/once");

@@ -163,7 +163,7 @@ async fn called_off_at_t_if_somebody_is_still_there() {
     let ctl = &place.controller;
     ctl.write("p.toml", &DRAIN.replace("EARLY", "false").replace("DEADLINE", "abort"));
     let mut alice = Person::log_in(&place.fleet, place.host(1), "alice").await;
-    let said = ctl.run("run ./p.toml --all --in 20s --follow --yes").await;
+    let said = ctl.run("run ./p.toml --all --in 30s --follow --yes").await;
     assert!(place.is_up(1), "{}", said.err);
     assert!(!place.is_armed(1) && !place.host(1).dir().join("run/nologin").exists());
     assert!(said.err.contains("aborted"), "{}", said.err);

@@ -73,7 +73,7 @@ async fn followed_until_the_last_host_is_down() {
 #[tokio::test(flavor = "multi_thread")]
 async fn rebooted_back_and_settled() {
     let place = Place::new(1).await;
-    let said = place.controller.run("run graceful-reboot --all --in 20s --follow --yes").await.code(0);
+    let said = place.controller.run("run graceful-reboot --all --in 30s --follow --yes").await.code(0);
     let said = said.says("settled");
     assert!(said.err.contains("1 settled"), "{}", said.err);
     assert!(place.is_up(1) && !place.is_armed(1));
