@@ -23,6 +23,7 @@ mod processes;
 mod server;
 mod service;
 mod session;
+mod signals;
 mod supervisor;
 mod switch;
 mod tools;
