@@ -179,6 +179,11 @@ async fn a_program_gives_the_inventory() {
     assert!(said.err.contains("asked"), "{}", said.err);
     assert_eq!(ctl.run("hosts -i cloud @var:role=front --count").await.code(0).out, "2\n");
     assert_eq!(ctl.run("hosts -i ansible-json:cloud --count").await.code(0).out, "3\n");
+    // It is asked once, whatever needs the inventory.
+    let here = r#"{"site": {"hosts": ["here"], "vars": {"ansible_host": "127.0.0.1", "ansible_port": 1}}}"#;
+    ctl.write("cloud.json", here);
+    let said = ctl.run("exec -i cloud -l here --max-down @site=1 -- true").await.code(4);
+    assert_eq!(said.err.matches("asked\n").count(), 1, "{}", said.err);
     let mut shown = String::new();
     ctl.write("cloud.json", "{\"web\": {\"hosts\": [\"a\"]},\n \"db\": {\"hosts\": [\"b\",]}}\n");
     shown.push_str(&ctl.run("hosts -i cloud").await.code(65).err);

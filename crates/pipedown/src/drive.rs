@@ -135,6 +135,7 @@ async fn with_reporter(
     shown: Shown,
     reporter: Box<dyn Reporter + Send>,
 ) -> Result<Ended, Stop> {
+    around.forget_inventory();
     let Shown { mut chunks, screen: mut printer } = shown;
     let (consumer, mut events) = mpsc::unbounded_channel();
     let (commands, orders) = mpsc::channel(8);

@@ -5,6 +5,9 @@ use pipedown_model::ExitCode;
 use pipedown_plan::{InputError, PlanError};
 use pipedown_ssh::ConfigError;
 
+const NO_INVENTORY: &str =
+    "-i FILE names one; `exec`, and `hosts SET` with --expand, --fold or --count, take plain names without";
+
 /// A message for the user and an exit code.
 #[derive(Debug)]
 pub struct Stop {
@@ -85,7 +88,10 @@ impl From<PlanError> for Stop {
     fn from(error: PlanError) -> Self {
         match error {
             PlanError::Input(input) => input.into(),
-            other => Self { code: ExitCode::BadInput, text: Text::Plan(Box::new(other)), hint: None },
+            other => {
+                let hint = matches!(other, PlanError::NoInventory { .. }).then(|| NO_INVENTORY.to_owned());
+                Self { code: ExitCode::BadInput, text: Text::Plan(Box::new(other)), hint }
+            }
         }
     }
 }

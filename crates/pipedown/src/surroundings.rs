@@ -2,7 +2,7 @@
 
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
@@ -29,6 +29,7 @@ pub struct Surroundings {
     pub state: StateDir,
     home: Option<PathBuf>,
     targets: OnceLock<Arc<Targets>>,
+    inventory: Mutex<Option<Arc<Inventory>>>,
     /// Set once standard input was read.
     stdin: OnceLock<()>,
     /// Bytes of files, on their way.
@@ -65,6 +66,7 @@ impl Surroundings {
             state: StateDir::new(state),
             home,
             targets: OnceLock::new(),
+            inventory: Mutex::default(),
             stdin: OnceLock::new(),
             transfer: Arc::default(),
         };
@@ -87,6 +89,7 @@ impl Surroundings {
             state: StateDir::new(folder.join("state")),
             home: Some(folder.to_owned()),
             targets: OnceLock::new(),
+            inventory: Mutex::default(),
             stdin: OnceLock::new(),
             transfer: Arc::default(),
         }
@@ -152,11 +155,11 @@ impl Surroundings {
         Ok(Arc::clone(self.targets.get_or_init(|| Arc::new(targets))))
     }
 
-    /// Finds and reads the inventory; its path is always printed.
+    /// Finds and reads the inventory, once; its path is always printed.
     ///
     /// # Errors
     /// When there is none or it is wrong.
-    pub fn inventory(&self) -> Result<Inventory, Stop> {
+    pub fn inventory(&self) -> Result<Arc<Inventory>, Stop> {
         Ok(self.found_inventory()??)
     }
 
@@ -164,7 +167,7 @@ impl Surroundings {
     ///
     /// # Errors
     /// When the one that there is, or was asked for, is wrong.
-    pub fn inventory_if_any(&self) -> Result<Option<Inventory>, Stop> {
+    pub fn inventory_if_any(&self) -> Result<Option<Arc<Inventory>>, Stop> {
         match self.found_inventory()? {
             Ok(inventory) => Ok(Some(inventory)),
             Err(PlanError::NoInventory { .. }) => Ok(None),
@@ -172,8 +175,18 @@ impl Surroundings {
         }
     }
 
-    fn found_inventory(&self) -> Result<Result<Inventory, PlanError>, Stop> {
-        self.inventory_of(self.global.inventory.clone())
+    fn found_inventory(&self) -> Result<Result<Arc<Inventory>, PlanError>, Stop> {
+        let mut kept = self.inventory.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(inventory) = kept.as_ref() {
+            return Ok(Ok(Arc::clone(inventory)));
+        }
+        let read = self.inventory_of(self.global.inventory.clone())?;
+        Ok(read.map(|inventory| Arc::clone(kept.insert(Arc::new(inventory)))))
+    }
+
+    /// Lets go of the inventory: what a run has to know of it is in its plan, and hosts may be many.
+    pub fn forget_inventory(&self) {
+        self.inventory.lock().unwrap_or_else(PoisonError::into_inner).take();
     }
 
     /// Finds and reads an inventory as `-i` would name it.

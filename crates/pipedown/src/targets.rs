@@ -1,6 +1,7 @@
 //! How hosts are reached: what the inventory says, then ssh_config, then defaults.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use nix::unistd::{Gid, Group, Uid, User};
 use pipedown_model::{HostName, HostPlan};
@@ -134,7 +135,7 @@ pub fn chosen(
 
 /// The hosts of a command that works without a playbook, and what the inventory knows of them, if there is one.
 pub struct Called {
-    inventory: Option<Inventory>,
+    inventory: Option<Arc<Inventory>>,
     names: Vec<HostName>,
 }
 
@@ -151,7 +152,7 @@ impl Called {
 
     /// Asks how a host is reached; made when its turn has come.
     pub fn request(&self, name: &HostName) -> Request {
-        request_for(self.inventory.as_ref(), name.as_str())
+        request_for(self.inventory.as_deref(), name.as_str())
     }
 }
 

@@ -224,7 +224,10 @@ fn plain(source: &Source, start: usize, text: &str, wildcards: Wildcards) -> Res
         let error = source.error(here, format!("{c:?} cannot be part of a host name"));
         return Err(match c {
             '*' | '?' => error.suggest("wildcards choose among the hosts of an inventory"),
-            '@' => error.suggest("`@` stands before the name of a group: `@login,web01`"),
+            '@' => error.suggest(
+                "`@` stands before the name of a group: `@login,web01`; who logs in is `user` in the inventory, `User` in \
+                 ssh_config",
+            ),
             c if c.is_whitespace() => error.suggest("separate hosts with `,`"),
             _ => error,
         });
@@ -317,7 +320,8 @@ fn prefixed(
 fn digits(source: &Source, start: usize, text: &str) -> Result<u64, InputError> {
     if let Some((offset, c)) = text.char_indices().find(|(_, c)| !c.is_ascii_digit()) {
         let here = start + offset..start + offset + c.len_utf8();
-        return Err(source.error(here, format!("{c:?} is not a digit")));
+        let error = source.error(here, format!("{c:?} is not a digit"));
+        return Err(if c == ':' { error.suggest("an IPv6 address has no brackets: `::1`") } else { error });
     }
     let whole = start..start + text.len().max(1);
     if text.is_empty() {

@@ -163,6 +163,7 @@ fn errors_point_at_the_character() {
         "nova[004-002]",
         "nova[1-",
         "nova[a-b]",
+        "[::1]",
         "n[1-3/0]",
         "n[1,,2]",
         "n[1-2]0[3-4]",

@@ -67,12 +67,12 @@ pub async fn find(
     let mut outside = around.outside();
     let mut patients: Vec<Patient> = Vec::new();
     for given in &args.hosts {
-        for request in requests(inventory.as_ref(), given, &mut outside)? {
+        for request in requests(inventory.as_deref(), given, &mut outside)? {
             let (target, said) = resolved(&targets, request, settings).await?;
-            let configuration = said.into_iter().map(|said| said.text(inventory.as_ref(), given)).collect();
+            let configuration = said.into_iter().map(|said| said.text(inventory.as_deref(), given)).collect();
             let log = match &args.log_via {
                 Some(via) => {
-                    let target = log_target(&targets, inventory.as_ref(), via, &target, settings).await?;
+                    let target = log_target(&targets, inventory.as_deref(), via, &target, settings).await?;
                     Some(LogVia { target, file: args.log_file.clone() })
                 }
                 None => None,

@@ -60,11 +60,11 @@ impl HostArgs {
         let mut seen = HashSet::new();
         let mut targets = Vec::new();
         for name in &names {
-            for mut request in targets::chosen(inventory.as_ref(), name, &mut around.outside())? {
+            for mut request in targets::chosen(inventory.as_deref(), name, &mut around.outside())? {
                 if !seen.insert(request.name.clone()) {
                     continue;
                 }
-                if !is_known(inventory.as_ref(), &request.name) {
+                if !is_known(inventory.as_deref(), &request.name) {
                     request.port = request.port.or(self.port);
                 }
                 targets.push(resolver.of(&request)?);

@@ -24,7 +24,7 @@ pub fn of_set(around: &Surroundings, set: &str, file: Option<&Path>) -> Result<V
     let inventory = around.inventory_if_any()?;
     let configured = around.targets()?;
     let mut found = Vec::new();
-    for request in targets::chosen(inventory.as_ref(), set, &mut around.outside())? {
+    for request in targets::chosen(inventory.as_deref(), set, &mut around.outside())? {
         let target = configured.of(&request).map_err(|e| Stop::bad_input(format!("{e}")))?;
         let files = file.map_or_else(|| files_of(around, &target), |file| vec![file.to_owned()]);
         let known = KnownHosts::read(&files);

@@ -15,9 +15,11 @@ pub fn run(around: &Surroundings, set: &str) -> Result<ExitCode, Stop> {
     let targets = around.targets()?;
     let usual = around.home().map_or_else(Settings::default, Settings::for_home);
     let mut rows = Vec::new();
-    for request in targets::chosen(inventory.as_ref(), set, &mut around.outside())? {
+    for request in targets::chosen(inventory.as_deref(), set, &mut around.outside())? {
         let settings = targets.settings(&request, &usual)?;
-        rows.extend(settings.into_iter().map(|setting| effective_row(inventory.as_ref(), &request, setting)));
+        rows.extend(
+            settings.into_iter().map(|setting| effective_row(inventory.as_deref(), &request, setting)),
+        );
     }
     let text = if around.global.json {
         crate::commands::json_lines(&rows)?
