@@ -56,6 +56,7 @@ pub(crate) const LINKED: &[&str] = &[
     "cmp",
     "diff",
     "dd",
+    "tar",
     "tee",
     "timeout",
     "true",

@@ -78,15 +78,17 @@ case $? in
 	fail mode
 	;;
 esac
-if [ -d "$R/sys/fs/selinux/class" ] && [ -e "$path" ] && has chcon; then
-	chcon --reference="$path" "$own" 2>/dev/null
-fi
+label "$own"
 # The name must not lead to a file that a power cut empties. Without `sync FILE` that is up to the file system.
 sync "$own" 2>/dev/null
-[ ! -d "$path" ] || fail folder
-mv -f "$own" "$path" || fail rename
-if [ -d "$R/sys/fs/selinux/class" ] && has restorecon; then
-	restorecon "$path" 2>/dev/null
+if [ -d "$path" ]; then
+	rm -f "$own"
+	fail folder
 fi
+mv -f "$own" "$path" || {
+	rm -f "$own"
+	fail rename
+}
+relabel "$path"
 sweep "$2"
 printf 'put %s\n' "$(stat -c '%s %a' "$path")"

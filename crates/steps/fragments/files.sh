@@ -61,8 +61,9 @@ is_ours() {
 # Sets `owns` to what the names begin with that processes of this host give to parts of one content, and `own` to that of this
 # process. $1: the name that such a part has when nobody writes to it. Hosts may share a file system.
 find_own() {
+	[ -n "${node-}" ] || node=$(uname -n | tr -cd 'A-Za-z0-9._-')
 	owns=${1##*.pipedown-}
-	owns=$folder.pipedown-${owns%.part}-$(uname -n | tr -cd 'A-Za-z0-9._-')-
+	owns=$folder.pipedown-${owns%.part}-$node-
 	own=$owns$$
 }
 
@@ -90,4 +91,16 @@ dress() {
 		chown "$2" "$1" || return 2
 	fi
 	chmod "$3" "$1" || return 3
+}
+
+# Gives part $1 the SELinux context of what it replaces.
+label() {
+	[ -d "$R/sys/fs/selinux/class" ] && [ -e "$path" ] && has chcon || return 0
+	chcon --reference="$path" "$1" 2>/dev/null || true
+}
+
+# Gives files that have their names now the SELinux context that the host's policy has for them.
+relabel() {
+	[ -d "$R/sys/fs/selinux/class" ] && has restorecon || return 0
+	restorecon -- "$@" 2>/dev/null || true
 }

@@ -3,6 +3,8 @@
 //! What is there is looked at first: what is the same is left alone. Bytes go to a part beside the file, which gets the
 //! file's name when its sum is right; a part that a broken link has left is gone on with.
 
+mod batch;
+mod bundle;
 mod channel;
 mod copy;
 mod fetch;

@@ -52,8 +52,10 @@ fragments! {
     files_look = "files.sh" "files-look.sh";
     files_make = "files.sh" "files-make.sh";
     files_put = "files.sh" "files-put.sh";
+    files_bundle = "files.sh" "files-bundle.sh";
     files_list = "files.sh" "files-list.sh";
     files_get = "files-get.sh";
+    files_cat = "files-cat.sh";
     /// A whole script: it stays on the host while a change is tried.
     sshd_keeper = "lib.sh" "sshd.sh" "sshd-back.sh" "sshd-keeper.sh";
 }
@@ -73,7 +75,7 @@ mod tests {
     }
 
     /// Everything but the library.
-    fn all() -> [&'static str; 22] {
+    fn all() -> [&'static str; 24] {
         [
             look(),
             arm(),
@@ -95,8 +97,10 @@ mod tests {
             files_look(),
             files_make(),
             files_put(),
+            files_bundle(),
             files_list(),
             files_get(),
+            files_cat(),
         ]
     }
 

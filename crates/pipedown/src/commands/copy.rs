@@ -59,9 +59,8 @@ left is gone on with, by `pipedown resume` or by the same copy once more.
   pipedown copy -r conf.d @web:/etc/app/ --sudo --owner app:app --parents
   pipedown copy notes.txt web01:                       where the login begins
 
-Links of hosts are followed: what they lead to is replaced. A host gets its files
-one after the other, a command for each that has changed: thousands of small
-new ones go faster as an archive. docs/FILES.md says more.
+Links of hosts are followed: what they lead to is replaced. Small files go
+together, some hundred in one command. docs/FILES.md says more.
 
 Exit codes: 0 done, 3 some host failed, 4 some host unreachable, 5 stopped.";
 

@@ -41,9 +41,8 @@ pub struct FetchArgs {
 const HELP: &str = "\
 A file gets its name when all of it has arrived and its sum is right; a part that
 a broken link has left is gone on with. A log that grows meanwhile is fetched as
-long as it was when it was looked at. A host's files come one after the other, by
-a command for each that has changed: thousands of small ones come faster as an
-archive. docs/FILES.md says more.
+long as it was when it was looked at. Small files come together, some hundred by
+one command. docs/FILES.md says more.
 
   pipedown fetch @web:/var/log/app.log logs/           logs/web01/app.log, ...
   pipedown fetch -r 'web[01-40]:/etc/app' out/ --sudo

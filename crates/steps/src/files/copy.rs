@@ -5,6 +5,8 @@ use std::collections::BTreeSet;
 use pipedown_model::{CopyStep, FileKind, FileWanted, amount};
 
 use crate::StepError;
+use crate::files::batch::batches;
+use crate::files::bundle;
 use crate::files::channel::Channels;
 use crate::files::make::{Make, make};
 use crate::files::put::Put;
@@ -61,19 +63,30 @@ pub async fn copy(
     let bytes = wanted.iter().zip(&acts).filter(|(_, act)| **act == Act::Send);
     channels.expect(bytes.map(|(file, _)| size(file)).sum());
     make(channels, &things(wanted, &seen, &acts, step, &folders)).await?;
-    for (index, (file, seen)) in wanted.iter().zip(&seen).enumerate() {
-        let FileKind::File { source, size, sha256, mode } = &file.what else { continue };
-        if acts.get(index) != Some(&Act::Send) {
-            continue;
+    let sends = wanted.iter().zip(&seen).zip(&acts).filter(|(_, act)| **act == Act::Send);
+    let puts: Vec<Put<'_>> = sends.filter_map(|((file, seen), _)| put(file, seen, step)).collect();
+    let (mut small, mut alone): (Vec<_>, Vec<_>) = puts.iter().partition(|put| put.is_small());
+    small.sort_by_key(|put| (put.folder(), &put.owner));
+    for bundle in batches(&small, bundle::weight) {
+        if bundle.len() == 1 || !bundle::send(channels, bundle).await? {
+            alone.extend(bundle);
         }
-        let (mode, owner) = (mode_of(*mode, seen, step), owner_of(seen, step));
-        let put = Put { source, path: &file.path, size: *size, sha256, mode, owner: &owner, part: seen.part };
+    }
+    for put in alone {
         let had = put.send(channels).await?;
         if had > 0 {
-            diff.push(format!("{}: went on from {} of an earlier attempt", file.path, amount(had)));
+            diff.push(format!("{}: went on from {} of an earlier attempt", put.path, amount(had)));
         }
     }
     Ok(Copied { diff })
+}
+
+/// What is to be sent of a file.
+fn put<'a>(file: &'a FileWanted, seen: &Seen, step: &CopyStep) -> Option<Put<'a>> {
+    let FileKind::File { source, size, sha256, mode } = &file.what else { return None };
+    let (mode, owner) = (mode_of(*mode, seen, step), owner_of(seen, step));
+    let (followed, part) = (seen.followed, seen.part);
+    Some(Put { source, path: &file.path, size: *size, sha256, mode, owner, followed, part })
 }
 
 fn size(file: &FileWanted) -> u64 {

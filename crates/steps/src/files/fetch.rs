@@ -8,11 +8,13 @@ use std::os::unix::fs::{
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
-use pipedown_model::{FetchStep, amount};
+use pipedown_model::{FetchStep, TextId, amount};
 use pipedown_ssh::{Chunk, Exec};
 use tokio::time::timeout;
 
 use crate::StepError;
+use crate::files::batch::batches;
+use crate::files::bundle::{self, SMALL};
 use crate::files::channel::{Channels, STALL, Said, words};
 use crate::files::list::{Listed, Listing, list};
 use crate::files::local::{blocking, hash, here, part_name};
@@ -59,15 +61,27 @@ pub async fn fetch(
     if !apply {
         return Ok(Fetched { diff });
     }
-    let size = |thing: &Listed| if let Listing::File { size, .. } = thing.what { size } else { 0 };
-    channels.expect(wanted.iter().map(|(thing, _)| size(thing)).sum());
     for (thing, to) in &wanted {
-        if let Listing::Link { .. } = thing.what {
-            continue;
+        if thing.what == Listing::Folder {
+            make(thing, to).await?;
         }
-        let from = one(channels, thing, to).await?;
+    }
+    let gets: Vec<Get<'_>> = wanted.iter().filter_map(|(thing, to)| Get::of(thing, to)).collect();
+    channels.expect(gets.iter().map(|get| get.size).sum());
+    let (small, mut alone): (Vec<_>, Vec<_>) = gets.iter().partition(|get| get.size <= SMALL);
+    for bundle in batches(&small, |get| (get.thing.path.len(), get.size)) {
+        let files: Vec<&Listed> = bundle.iter().map(|get| get.thing).collect();
+        for (get, content) in bundle.iter().zip(bundle::receive(channels, &files).await?) {
+            match content {
+                Some(content) => get.keep(channels, content).await?,
+                None => alone.push(get),
+            }
+        }
+    }
+    for get in alone {
+        let from = get.receive(channels).await?;
         if from > 0 {
-            diff.push(format!("{}: went on from {} of an earlier attempt", to.display(), amount(from)));
+            diff.push(format!("{}: went on from {} of an earlier attempt", get.to.display(), amount(from)));
         }
     }
     // Last, so that nothing is written through one of them.
@@ -139,67 +153,179 @@ fn guard(folder: &Path, place: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Fetches a file, or makes a folder; how much of it was here already.
-async fn one(channels: &dyn Channels, thing: &Listed, to: &Path) -> Result<u64, StepError> {
-    let failed = |error: io::Error| here("write", &to.display().to_string(), &error);
-    let mode = thing.mode & 0o777;
-    let Listing::File { size, sum } = thing.what else {
-        let place = to.to_owned();
-        // Its own files must get into it.
-        let made = blocking(move || DirBuilder::new().recursive(true).mode(mode | 0o700).create(place));
-        return made.await.map(|()| 0).map_err(failed);
-    };
-    let part = to.with_file_name(part_name(&to.display().to_string(), &sum));
-    let (opened, had) = open_part(to, &part).await.map_err(|error| match error.kind() {
-        io::ErrorKind::WouldBlock => StepError::File {
-            text: format!("fetch to {} on this machine: {error}", to.display()),
-            hint: Some("wait for it, and fetch again"),
-        },
-        _ => failed(error),
-    })?;
-    let file = Arc::new(opened);
-    let mut from = (had / BLOCK).saturating_mul(BLOCK);
-    if had > size {
-        let long = Arc::clone(&file);
-        blocking(move || long.set_len(0)).await.map_err(failed)?;
-        from = 0;
+/// Makes a folder.
+async fn make(folder: &Listed, to: &Path) -> Result<(), StepError> {
+    // Its own files must get into it.
+    let (place, mode) = (to.to_owned(), folder.mode & 0o777 | 0o700);
+    let made = blocking(move || DirBuilder::new().recursive(true).mode(mode).create(place));
+    made.await.map_err(|error| here("write", &to.display().to_string(), &error))
+}
+
+/// A file that is to be fetched.
+struct Get<'a> {
+    thing: &'a Listed,
+    to: &'a Path,
+    size: u64,
+    sum: TextId,
+}
+
+impl<'a> Get<'a> {
+    fn of(thing: &'a Listed, to: &'a Path) -> Option<Self> {
+        let (size, sum) = thing.content()?;
+        Some(Self { thing, to, size, sum })
     }
-    channels.moved(from);
-    loop {
-        if let Err(error) = receive(channels, thing, to, &file, from, size).await {
-            if matches!(error, StepError::Local { .. } | StepError::File { .. }) {
-                // A part that fills the disk helps nobody, nor does one of a file that has changed there; the error
-                // says more than that it could not be removed.
-                let _ = blocking(move || std::fs::remove_file(part)).await;
+
+    fn failed(&self, error: &io::Error) -> StepError {
+        here("write", &self.to.display().to_string(), error)
+    }
+
+    fn part(&self) -> PathBuf {
+        self.to.with_file_name(part_name(&self.to.display().to_string(), &self.sum))
+    }
+
+    /// The part, and how much of it is here already.
+    async fn open(&self) -> Result<(Arc<File>, u64), StepError> {
+        let (file, had) = open_part(self.to, &self.part()).await.map_err(|error| match error.kind() {
+            io::ErrorKind::WouldBlock => StepError::File {
+                text: format!("fetch to {} on this machine: {error}", self.to.display()),
+                hint: Some("wait for it, and fetch again"),
+            },
+            _ => self.failed(&error),
+        })?;
+        Ok((Arc::new(file), had))
+    }
+
+    /// Keeps what has arrived whole.
+    async fn keep(&self, channels: &dyn Channels, content: Vec<u8>) -> Result<(), StepError> {
+        let (file, _) = self.open().await?;
+        let into = Arc::clone(&file);
+        let written = blocking(move || {
+            into.set_len(0)?;
+            into.write_all_at(&content, 0)
+        });
+        if let Err(error) = written.await {
+            self.remove().await;
+            return Err(self.failed(&error));
+        }
+        channels.moved(self.size);
+        self.settle(file).await
+    }
+
+    /// Fetches it over a channel of its own; how much of it was here already.
+    async fn receive(&self, channels: &dyn Channels) -> Result<u64, StepError> {
+        let (file, had) = self.open().await?;
+        let mut from = (had / BLOCK).saturating_mul(BLOCK);
+        if had > self.size {
+            let long = Arc::clone(&file);
+            blocking(move || long.set_len(0)).await.map_err(|error| self.failed(&error))?;
+            from = 0;
+        }
+        channels.moved(from);
+        loop {
+            if let Err(error) = self.blocks(channels, &file, from).await {
+                if matches!(error, StepError::Local { .. } | StepError::File { .. }) {
+                    // A part that fills the disk helps nobody, nor does one of a file that has changed there.
+                    self.remove().await;
+                }
+                return Err(error);
             }
-            return Err(error);
+            let whole = Arc::clone(&file);
+            let arrived =
+                blocking(move || hash(&whole, u64::MAX)).await.map_err(|error| self.failed(&error))?;
+            if arrived == (self.size, self.sum) {
+                break;
+            }
+            // An earlier part was not what it seemed.
+            let empty = Arc::clone(&file);
+            blocking(move || empty.set_len(0)).await.map_err(|error| self.failed(&error))?;
+            if from == 0 {
+                self.remove().await;
+                return Err(StepError::File {
+                    text: format!("fetch {}: it was changed while it was read", self.thing.path),
+                    hint: Some("fetch it again"),
+                });
+            }
+            from = 0;
+            channels.expect(self.size);
         }
-        let whole = Arc::clone(&file);
-        let arrived = blocking(move || hash(&whole, u64::MAX)).await.map_err(failed)?;
-        if arrived == (size, sum) {
-            break;
+        self.settle(file).await?;
+        Ok(from)
+    }
+
+    /// Asks for block after block, and writes each as it comes.
+    async fn blocks(&self, channels: &dyn Channels, file: &Arc<File>, from: u64) -> Result<(), StepError> {
+        let size = self.size;
+        if from >= size {
+            return Ok(());
         }
-        // An earlier part was not what it seemed.
-        let empty = Arc::clone(&file);
-        blocking(move || empty.set_len(0)).await.map_err(failed)?;
-        if from == 0 {
-            let _ = blocking(move || std::fs::remove_file(part)).await;
+        let args = [self.thing.path.clone(), BLOCK.to_string()];
+        let Exec { mut stdin, mut output, .. } = channels.start(words(fragment::files_get(), args)).await?;
+        let mut said = Said::default();
+        let (mut at, mut asked) = (from, from);
+        while at < size {
+            while asked < size && asked < at.saturating_add(BLOCK.saturating_mul(AHEAD)) {
+                let line = format!("{}\n", asked / BLOCK);
+                // One who listens no more says why.
+                let _ = timeout(STALL, stdin.write_all(line.as_bytes())).await;
+                asked = asked.saturating_add(BLOCK);
+            }
+            if asked >= size {
+                stdin.eof();
+            }
+            match timeout(STALL, output.next()).await {
+                Err(_) => return Err(StepError::Deadline { call: CALL, limit: STALL }),
+                Ok(Some(Chunk::Stdout(mut bytes))) => {
+                    let room = usize::try_from(size.saturating_sub(at)).unwrap_or(usize::MAX);
+                    // A log that has grown since is fetched as it was.
+                    bytes.truncate(room);
+                    let count = bytes.len() as u64;
+                    let (into, place) = (Arc::clone(file), at);
+                    let written = blocking(move || into.write_all_at(&bytes, place)).await;
+                    written.map_err(|error| self.failed(&error))?;
+                    channels.moved(count);
+                    at = at.saturating_add(count);
+                }
+                Ok(Some(chunk)) => said.take(chunk),
+                Ok(None) => break,
+            }
+        }
+        // What is still on its way is taken: nobody else could use the connection.
+        stdin.eof();
+        while let Ok(Some(chunk)) = timeout(STALL, output.next()).await {
+            if !matches!(chunk, Chunk::Stdout(_)) {
+                said.take(chunk);
+            }
+        }
+        if at >= size {
+            return Ok(());
+        }
+        let complaint = said.complaint();
+        if said.is_well() || !complaint.is_empty() {
+            let why = if complaint.is_empty() { "it became shorter".to_owned() } else { complaint };
             return Err(StepError::File {
-                text: format!("fetch {}: it was changed while it was read", thing.path),
+                text: format!("fetch {}: {why}", self.thing.path),
                 hint: Some("fetch it again"),
             });
         }
-        from = 0;
-        channels.expect(size);
+        Err(said.ended(CALL))
     }
-    let (place, done) = (to.to_owned(), part.clone());
-    let settled = blocking(move || {
-        file.set_permissions(Permissions::from_mode(mode))?;
-        file.sync_all()?;
-        std::fs::rename(done, place)
-    });
-    settled.await.map_err(failed)?;
-    Ok(from)
+
+    /// Gives the part its mode and its name.
+    async fn settle(&self, part: Arc<File>) -> Result<(), StepError> {
+        let (from, to, mode) = (self.part(), self.to.to_owned(), self.thing.mode & 0o777);
+        let settled = blocking(move || {
+            part.set_permissions(Permissions::from_mode(mode))?;
+            part.sync_all()?;
+            std::fs::rename(from, to)
+        });
+        settled.await.map_err(|error| self.failed(&error))
+    }
+
+    /// Removes the part. The error that led to it says more than that this did not work.
+    async fn remove(&self) {
+        let part = self.part();
+        let _ = blocking(move || std::fs::remove_file(part)).await;
+    }
 }
 
 async fn open_part(to: &Path, part: &Path) -> io::Result<(File, u64)> {
@@ -231,68 +357,4 @@ async fn open_part(to: &Path, part: &Path) -> io::Result<(File, u64)> {
         Ok((file, had))
     })
     .await
-}
-
-/// Asks for block after block, and writes each as it comes.
-async fn receive(
-    channels: &dyn Channels,
-    thing: &Listed,
-    to: &Path,
-    file: &Arc<File>,
-    from: u64,
-    size: u64,
-) -> Result<(), StepError> {
-    if from >= size {
-        return Ok(());
-    }
-    let args = [thing.path.clone(), BLOCK.to_string()];
-    let Exec { mut stdin, mut output, .. } = channels.start(words(fragment::files_get(), args)).await?;
-    let mut said = Said::default();
-    let (mut at, mut asked) = (from, from);
-    while at < size {
-        while asked < size && asked < at.saturating_add(BLOCK.saturating_mul(AHEAD)) {
-            let line = format!("{}\n", asked / BLOCK);
-            // One who listens no more says why.
-            let _ = timeout(STALL, stdin.write_all(line.as_bytes())).await;
-            asked = asked.saturating_add(BLOCK);
-        }
-        if asked >= size {
-            stdin.eof();
-        }
-        match timeout(STALL, output.next()).await {
-            Err(_) => return Err(StepError::Deadline { call: CALL, limit: STALL }),
-            Ok(Some(Chunk::Stdout(mut bytes))) => {
-                let room = usize::try_from(size.saturating_sub(at)).unwrap_or(usize::MAX);
-                // A log that has grown since is fetched as it was.
-                bytes.truncate(room);
-                let count = bytes.len() as u64;
-                let (into, place) = (Arc::clone(file), at);
-                let written = blocking(move || into.write_all_at(&bytes, place)).await;
-                written.map_err(|error| here("write", &to.display().to_string(), &error))?;
-                channels.moved(count);
-                at = at.saturating_add(count);
-            }
-            Ok(Some(chunk)) => said.take(chunk),
-            Ok(None) => break,
-        }
-    }
-    // What is still on its way is taken: nobody else could use the connection.
-    stdin.eof();
-    while let Ok(Some(chunk)) = timeout(STALL, output.next()).await {
-        if !matches!(chunk, Chunk::Stdout(_)) {
-            said.take(chunk);
-        }
-    }
-    if at >= size {
-        return Ok(());
-    }
-    let complaint = said.complaint();
-    if said.is_well() || !complaint.is_empty() {
-        let why = if complaint.is_empty() { "it became shorter".to_owned() } else { complaint };
-        return Err(StepError::File {
-            text: format!("fetch {}: {why}", thing.path),
-            hint: Some("fetch it again"),
-        });
-    }
-    Err(said.ended(CALL))
 }

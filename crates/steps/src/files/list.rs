@@ -1,5 +1,7 @@
 //! What there is to be fetched.
 
+use std::collections::HashMap;
+
 use pipedown_model::TextId;
 
 use crate::StepError;
@@ -28,6 +30,16 @@ pub(crate) enum Listing {
     File { size: u64, sum: TextId },
     Folder,
     Link { to: String },
+}
+
+impl Listed {
+    /// Size and sum, if it is a file.
+    pub(crate) fn content(&self) -> Option<(u64, TextId)> {
+        match self.what {
+            Listing::File { size, sum } => Some((size, sum)),
+            Listing::Folder | Listing::Link { .. } => None,
+        }
+    }
 }
 
 /// Lists what is asked for.
@@ -67,6 +79,8 @@ fn parse(bytes: &[u8]) -> Result<Vec<Listed>, StepError> {
     })?;
     let mut fields = text.split('\0');
     let mut listed: Vec<Listed> = Vec::new();
+    // What has each name, of all but folders.
+    let mut named = HashMap::new();
     // What was asked for, and where that is.
     let mut root = (String::new(), String::new());
     while let Some(head) = fields.next().filter(|head| !head.is_empty()) {
@@ -96,9 +110,12 @@ fn parse(bytes: &[u8]) -> Result<Vec<Listed>, StepError> {
         let name = below(&root.0, &root.1, path).ok_or_else(|| {
             error(format!("fetch {path}: the host gives it a name that leads elsewhere"), None)
         })?;
-        if let Some(first) = listed.iter().find(|other| other.name == name && other.what != Listing::Folder) {
-            let text = format!("fetch {path}: {} has the same name", first.path);
+        if let Some(first) = named.get(&name) {
+            let text = format!("fetch {path}: {first} has the same name");
             return Err(error(text, Some("fetch them into different folders")));
+        }
+        if what != Listing::Folder {
+            named.insert(name.clone(), path);
         }
         listed.push(Listed { what, mode, path: path.to_owned(), name });
     }

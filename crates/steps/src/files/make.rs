@@ -1,13 +1,12 @@
 //! Makes folders and links, and gives files their mode.
 
 use crate::StepError;
+use crate::files::batch::batches;
 use crate::files::channel::{Channels, STALL, Said, words};
 use crate::files::put::{hint, reason};
 use crate::fragment;
 
 const CALL: &str = "the making of folders";
-/// How many bytes of names go into one call, and how many things.
-const BATCH: (usize, usize) = (24 * 1024, 250);
 
 /// One thing to be made.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,16 +22,7 @@ pub(crate) struct Make {
 
 /// Makes all of them, in this order.
 pub(crate) async fn make(channels: &dyn Channels, things: &[Make]) -> Result<(), StepError> {
-    let mut rest = things;
-    while !rest.is_empty() {
-        let mut bytes: usize = 0;
-        let fits = rest.iter().take(BATCH.1).take_while(|thing| {
-            let first = bytes == 0;
-            bytes = bytes.saturating_add(thing.path.len()).saturating_add(thing.what.len()).saturating_add(1);
-            first || bytes < BATCH.0
-        });
-        let Some((batch, after)) = rest.split_at_checked(fits.count()) else { break };
-        rest = after;
+    for batch in batches(things, |thing| (thing.path.len().saturating_add(thing.what.len()), 0)) {
         let args = batch.iter().flat_map(|thing| {
             [thing.kind.to_string(), thing.path.clone(), thing.what.clone(), thing.owner.clone()]
         });

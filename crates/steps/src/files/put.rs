@@ -9,6 +9,7 @@ use pipedown_ssh::{Exec, ExecStdin};
 use tokio::time::timeout;
 
 use crate::StepError;
+use crate::files::bundle::SMALL;
 use crate::files::channel::{CRAWL, Channels, Said, patience, words};
 use crate::files::local::{Source, part_name};
 use crate::files::make::{Make, make};
@@ -24,12 +25,29 @@ pub(crate) struct Put<'a> {
     pub(crate) sha256: &'a TextId,
     pub(crate) mode: u32,
     /// `-` for whoever makes it.
-    pub(crate) owner: &'a str,
+    pub(crate) owner: String,
+    /// Whether it stands behind a symbolic link.
+    pub(crate) followed: bool,
     /// A part that the host has already: its size and its sum.
     pub(crate) part: Option<(u64, Option<TextId>)>,
 }
 
 impl Put<'_> {
+    /// Whether it goes with others of its kind. `-` is standard input to those who read it there.
+    pub(crate) fn is_small(&self) -> bool {
+        self.size <= SMALL && self.part.is_none() && !self.followed && self.name() != "-"
+    }
+
+    /// What it lies in, with a final slash; nothing where the login begins.
+    pub(crate) fn folder(&self) -> &str {
+        self.path.strip_suffix(self.name()).unwrap_or_default()
+    }
+
+    /// Its name there.
+    pub(crate) fn name(&self) -> &str {
+        self.path.rsplit('/').next().unwrap_or_default()
+    }
+
     /// Sends it, from where an earlier attempt has come to; how many bytes of it were there already. Once more from the
     /// start when the part was not what it seemed.
     pub(crate) async fn send(&self, channels: &dyn Channels) -> Result<u64, StepError> {
@@ -74,7 +92,7 @@ impl Put<'_> {
             self.size.to_string(),
             self.sha256.hex(),
             format!("{:o}", self.mode),
-            self.owner.to_owned(),
+            self.owner.clone(),
         ];
         let exec = channels.start(words(fragment::files_put(), args)).await?;
         let (said, at) = self.converse(channels, source, from, exec).await?;
@@ -87,14 +105,25 @@ impl Put<'_> {
             return Ok(Some(if complaint.is_empty() { why } else { format!("{why}: {complaint}") }));
         }
         let lines = said.lines(CALL, "put")?;
-        let size = lines.last().and_then(|line| line.split(' ').nth(1)).and_then(|size| size.parse().ok());
-        if size == Some(self.size) {
-            return Ok(None);
+        let mut back = lines.last().map_or("", String::as_str).split(' ').skip(1);
+        if back.next() != Some(self.size.to_string().as_str()) {
+            return Err(StepError::File {
+                text: format!("read {} back: its size is not {}", self.path, amount(self.size)),
+                hint: Some("somebody else writes to it: look at the host"),
+            });
         }
-        Err(StepError::File {
-            text: format!("read {} back: its size is not {}", self.path, amount(self.size)),
-            hint: Some("somebody else writes to it: look at the host"),
-        })
+        match back.next() {
+            Some(mode) if u32::from_str_radix(mode, 8) == Ok(self.mode) => Ok(None),
+            mode => Err(StepError::File {
+                text: format!(
+                    "give {} the mode {:04o}: it has {:0>4}",
+                    self.path,
+                    self.mode,
+                    mode.unwrap_or("none")
+                ),
+                hint: Some("not all file systems keep modes: --mode takes the one that files have there"),
+            }),
+        }
     }
 
     /// Sends, and reads what the host says until its end; also how much has been sent.

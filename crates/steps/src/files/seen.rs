@@ -3,13 +3,12 @@
 use pipedown_model::{FileKind, FileWanted, TextId};
 
 use crate::StepError;
+use crate::files::batch::{Weight, batches};
 use crate::files::channel::{Channels, STALL, Said, patience, words};
 use crate::files::local::part_name;
 use crate::fragment;
 
 const CALL: &str = "the look at files";
-/// How many bytes of names go into one look, and how many names.
-const BATCH: (usize, usize) = (24 * 1024, 250);
 
 /// What stands at one path.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -67,7 +66,7 @@ pub(crate) enum Sum {
 /// Looks at every path; the answers have the order of `wanted`.
 pub(crate) async fn see(channels: &dyn Channels, wanted: &[FileWanted]) -> Result<Vec<Seen>, StepError> {
     let mut seen = Vec::with_capacity(wanted.len());
-    for batch in batches(wanted) {
+    for batch in batches(wanted, names) {
         let mut bytes: u64 = 0;
         let mut args = Vec::new();
         for (number, file) in batch.iter().enumerate() {
@@ -97,21 +96,10 @@ pub(crate) async fn see(channels: &dyn Channels, wanted: &[FileWanted]) -> Resul
     Ok(seen)
 }
 
-/// Cuts a list so that the arguments of each piece fit a command.
-pub(crate) fn batches(wanted: &[FileWanted]) -> impl Iterator<Item = &[FileWanted]> {
-    let mut rest = wanted;
-    std::iter::from_fn(move || {
-        let mut bytes: usize = 0;
-        let fits = rest.iter().take(BATCH.1).take_while(|file| {
-            let first = bytes == 0;
-            let link = if let FileKind::Link { to } = &file.what { to.len() } else { 0 };
-            bytes = bytes.saturating_add(file.path.len()).saturating_add(link).saturating_add(1);
-            first || bytes < BATCH.0
-        });
-        let (batch, after) = rest.split_at_checked(fits.count())?;
-        rest = after;
-        (!batch.is_empty()).then_some(batch)
-    })
+/// What a path adds to a command. Content does not go over the wire here.
+fn names(file: &FileWanted) -> Weight {
+    let link = if let FileKind::Link { to } = &file.what { to.len() } else { 0 };
+    (file.path.len().saturating_add(link), 0)
 }
 
 fn parse(lines: &[String], count: usize) -> Result<Vec<Seen>, StepError> {
@@ -206,16 +194,6 @@ mod tests {
         #[test]
         fn any_answer_is_read_or_refused(text in "([0-3] (file|part|absent|locked|followed)?[ 0-9a-z:]{0,20}\n){0,6}") {
             let _ = parse(&lines(&text), 3);
-        }
-
-        #[test]
-        fn batches_lose_nothing(lengths in prop::collection::vec(0..9000_usize, 0..40)) {
-            let wanted: Vec<FileWanted> = lengths
-                .iter()
-                .map(|n| FileWanted { path: "x".repeat(*n), what: FileKind::Folder { mode: 0o755 } })
-                .collect();
-            let cut: Vec<FileWanted> = batches(&wanted).flatten().cloned().collect();
-            prop_assert_eq!(cut, wanted);
         }
     }
 }

@@ -16,6 +16,8 @@ use super::{Copied, copy, fetch, hash_file, part_name};
 use crate::StepError;
 use crate::fragment;
 
+mod small;
+
 /// A machine of shells: its tools, and where a login begins.
 struct Host {
     dir: TempDir,
@@ -23,10 +25,13 @@ struct Host {
     path: String,
     /// Bytes that are to go over the wire, and that went.
     bytes: (AtomicU64, AtomicU64),
+    /// Commands that were run on it.
+    commands: AtomicU64,
 }
 
 impl Channels for Host {
     fn start(&self, words: Vec<String>) -> Starting<'_> {
+        self.commands.fetch_add(1, Ordering::Relaxed);
         Box::pin(async move {
             let (program, before) = self.shell.split_first().unwrap();
             let mut command = tokio::process::Command::new(program);
@@ -47,6 +52,10 @@ impl Channels for Host {
 }
 
 impl Host {
+    fn new(dir: TempDir, shell: Vec<PathBuf>, path: String) -> Self {
+        Self { dir, shell, path, bytes: Default::default(), commands: Default::default() }
+    }
+
     /// One with GNU tools and dash, and one with nothing but busybox.
     fn all() -> Vec<Self> {
         let dir = || TempDir::new().unwrap();
@@ -61,7 +70,7 @@ impl Host {
         let mut hosts = Vec::new();
         if let Some(dash) = find("dash") {
             let path = std::env::var("PATH").unwrap();
-            hosts.push(Self { dir: dir(), shell: vec![dash], path, bytes: Default::default() });
+            hosts.push(Self::new(dir(), vec![dash], path));
         }
         if let Some(busybox) = find("busybox") {
             let host = dir();
@@ -72,7 +81,7 @@ impl Host {
                 symlink(&busybox, bin.join(applet)).unwrap();
             }
             let path = bin.display().to_string();
-            hosts.push(Self { dir: host, shell: vec![bin.join("sh")], path, bytes: Default::default() });
+            hosts.push(Self::new(host, vec![bin.join("sh")], path));
         }
         for host in &hosts {
             for folder in ["home", "here"] {
@@ -84,6 +93,14 @@ impl Host {
 
     fn home(&self) -> PathBuf {
         self.dir.path().join("home")
+    }
+
+    /// Puts another program in a tool's place.
+    fn shadow(&mut self, tool: &str, program: &str) {
+        let before = self.dir.path().join("before");
+        fs::create_dir(&before).unwrap();
+        symlink(program, before.join(tool)).unwrap();
+        self.path = format!("{}:{}", before.display(), self.path);
     }
 
     /// A file of the controller, and what a manifest says of it.
@@ -100,6 +117,10 @@ impl Host {
 
     fn sent(&self) -> u64 {
         self.bytes.1.swap(0, Ordering::Relaxed)
+    }
+
+    fn commands(&self) -> u64 {
+        self.commands.swap(0, Ordering::Relaxed)
     }
 }
 
@@ -153,6 +174,7 @@ async fn names_are_taken_as_they_are() {
         "quote's \"all\"",
         "two\nlines",
         "-rf",
+        "-",
         "$(touch pwned)",
         "`id`",
         "ends\n",
@@ -164,6 +186,7 @@ async fn names_are_taken_as_they_are() {
     for host in Host::all() {
         let wanted: Vec<FileWanted> = names.iter().map(|name| host.wanted(name, name.as_bytes())).collect();
         host.copy(&wanted).await.unwrap();
+        assert_eq!(host.commands(), 3, "a look, a bundle, and `-`");
         for name in names {
             assert_eq!(fs::read_to_string(host.home().join(name)).unwrap(), name);
         }
@@ -500,4 +523,15 @@ async fn a_full_disk_here_keeps_no_part() {
     std::process::Command::new("umount").arg(&into).status().unwrap();
     assert!(error.to_string().ends_with("no space left on device"), "{error}");
     assert_eq!(left, 0);
+}
+
+/// Some file systems give every file the same mode.
+#[tokio::test]
+async fn a_mode_that_was_not_taken_is_an_error() {
+    for mut host in Host::all() {
+        host.shadow("chmod", "/bin/true");
+        let wanted = [host.wanted("motd", b"all hands\n")];
+        let error = host.copy(&wanted).await.unwrap_err();
+        assert_eq!(error.to_string(), "give motd the mode 0640: it has 0600");
+    }
 }
