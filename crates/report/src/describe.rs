@@ -319,11 +319,9 @@ fn finished(changed: &'static str, step: &StepId, outcome: &Outcome) -> Said {
     match outcome {
         Outcome::Unchanged => (DETAIL, Tone::Plain, "unchanged", step.to_string()),
         Outcome::Changed { diff } if diff.is_empty() => (NOTABLE, Tone::Good, changed, step.to_string()),
-        Outcome::Changed { diff } => (NOTABLE, Tone::Good, changed, format!("{step}: {}", diff.join("; "))),
+        Outcome::Changed { diff } => (NOTABLE, Tone::Good, changed, format!("{step}: {}", few(diff))),
         // The end report of a dry run shows these line by line.
-        Outcome::WouldChange { diff } => {
-            (DETAIL, Tone::Caution, "would", format!("{step}: {}", diff.join("; ")))
-        }
+        Outcome::WouldChange { diff } => (DETAIL, Tone::Caution, "would", format!("{step}: {}", few(diff))),
         Outcome::Skipped { reason } => {
             let importance = if *reason == SkipReason::Operator { NOTABLE } else { DETAIL };
             (importance, Tone::Plain, "skipped", format!("{step}: {}", skipped(reason)))
@@ -338,6 +336,15 @@ fn finished(changed: &'static str, step: &StepId, outcome: &Outcome) -> Said {
         Outcome::Failed { error, effect: Effect::Unknown } => {
             (PROBLEM, Tone::Bad, "unknown", format!("not known: what {step} changed; {}", failed(error)))
         }
+    }
+}
+
+/// What was changed, in one line: a tree has thousands of files. The event has them all.
+fn few(diff: &[String]) -> String {
+    const MOST: usize = 8;
+    match diff.split_at_checked(MOST) {
+        Some((first, rest)) if rest.len() > 1 => format!("{}; and {} more", first.join("; "), rest.len()),
+        _ => diff.join("; "),
     }
 }
 
@@ -425,6 +432,15 @@ mod tests {
         };
         assert_eq!(said(Outcome::Unchanged), "unchanged");
         assert_eq!(said(Outcome::Changed { diff: Vec::new() }), "done");
+    }
+
+    #[test]
+    fn of_a_tree_that_was_copied_some_files_are_named() {
+        let files = |count: usize| (1..=count).map(|n| format!("/etc/app/{n}: new")).collect::<Vec<_>>();
+        for all in [1, 8, 9] {
+            assert_eq!(few(&files(all)), files(all).join("; "));
+        }
+        assert_eq!(few(&files(10)), format!("{}; and 2 more", files(8).join("; ")));
     }
 
     #[test]
