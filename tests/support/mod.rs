@@ -19,7 +19,7 @@ pub use traced::{passed, rows};
 use std::time::Duration;
 
 /// Long enough for a loaded machine; nothing waits this long when all is well.
-pub const LONG: Duration = Duration::from_secs(90);
+pub const LONG: Duration = Duration::from_secs(240);
 
 /// Asks again until it is so; for what has no event.
 pub async fn until(what: &str, mut so: impl FnMut() -> bool) {
