@@ -149,11 +149,11 @@ put_back() {
 	mv "$window/replacing" "$window/armed" && read_owner "$window" && start_agenda >/dev/null 2>&1
 }
 
-# Takes back what this arm has done so far; a window that its own end has claimed meanwhile is left to it.
+# Takes back what this arm has done so far; a window that has claimed its own end meanwhile, called off or
+# going down, is left to it.
 give_up() {
-	if [ -z "$stage" ] && ! mv "$window/armed" "$window/cancelling" 2>/dev/null; then
-		[ ! -e "$window/firing" ] || ! find_agenda "$window" || fail 'keep the window: it ended at once (firing)'
-		[ -d "$window" ] || fail 'keep the window: it ended at once'
+	if [ -z "$stage" ] && ! mv "$window/armed" "$window/cancelling" 2>/dev/null && [ ! -e "$window/armed" ]; then
+		! find_agenda "$window" && [ -d "$window" ] || fail 'keep the window: it ended at once'
 	fi
 	stop_agenda "$window" || fail "$1, and the agenda (process $pid) does not end"
 	if [ -d "$state/replaced" ]; then

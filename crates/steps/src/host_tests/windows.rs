@@ -286,19 +286,43 @@ async fn a_script_of_the_agenda_gets_its_arguments_and_may_call_the_window_off()
     }
 }
 
+/// A window whose script fails and calls it off.
+fn called_off_at_once(run: &str) -> AgendaFiles {
+    let mut draft = usual_draft(from_now(600));
+    let StepSpec::Run(mut prepare) = script(&mut draft, "exit 7", OnFailure::Abort) else {
+        panic!("a script")
+    };
+    prepare.at = Some(from_now(-1));
+    draft.step("prepare", StepSpec::Run(prepare)).files(run)
+}
+
 #[tokio::test]
 async fn a_window_that_a_script_calls_off_at_once_is_not_reported_as_armed() {
     for place in places().await {
-        let mut draft = usual_draft(from_now(600));
-        let StepSpec::Run(mut run) = script(&mut draft, "exit 7", OnFailure::Abort) else {
-            panic!("a script")
-        };
-        run.at = Some(from_now(-1));
-        let files = draft.step("prepare", StepSpec::Run(run)).files("run-a");
+        let files = called_off_at_once("run-a");
         // Whether the script or the answer comes first is open; the end is not.
         if let Err(error) = place.arm(&files, &ReplaceMode::Fresh).await {
             assert!(error.to_string().contains("window"), "{error}");
         }
+        until("all is tidy", SOON, || !place.root().join("var/lib/pipedown/window").exists()).await;
+        assert_eq!(place.grave("run-a"), "aborted");
+        assert_eq!(place.read("etc/motd"), "welcome to testhost\n");
+    }
+}
+
+/// The answer is due while the window is calling itself off.
+#[tokio::test]
+async fn a_window_that_has_begun_to_end_is_left_to_its_own_end() {
+    for place in places().await {
+        let logger = r#"
+state=$PIPEDOWN_ROOT/var/lib/pipedown
+case $* in
+*'window armed'*) until [ -e "$state/window/cancelling" ]; do sleep 0.05; done ;;
+*'the window ends here'*) for lock in "$state"/lock.*; do while [ -L "$lock" ]; do sleep 0.05; done; done ;;
+esac"#;
+        place.provide("logger", logger);
+        let error = place.arm(&called_off_at_once("run-a"), &ReplaceMode::Fresh).await.unwrap_err();
+        assert!(error.to_string().contains("it ended at once"), "{error}");
         until("all is tidy", SOON, || !place.root().join("var/lib/pipedown/window").exists()).await;
         assert_eq!(place.grave("run-a"), "aborted");
         assert_eq!(place.read("etc/motd"), "welcome to testhost\n");
