@@ -21,7 +21,7 @@ use tokio_util::task::TaskTracker;
 use crate::Faults;
 use crate::launch::{Login, Terminal};
 use crate::service::Service;
-use crate::session::{Prepared, Started};
+use crate::session::{Prepared, Started, until_heard};
 use crate::switch::Switched;
 use crate::wire::Tapped;
 
@@ -104,8 +104,15 @@ async fn attend(
         () = late => log::info!("a client did not log in in time"),
         _ = service.last_words() => {
             sessions.close();
+            let told = async {
+                sessions.wait().await;
+                // A client that is disconnected throws away what it has not printed.
+                if authenticated.is_cancelled() {
+                    until_heard(&handle).await;
+                }
+            };
             // Those that cannot be told in time are cut.
-            let _ = timeout(GOODBYE, sessions.wait()).await;
+            let _ = timeout(GOODBYE, told).await;
             let bye = handle.disconnect(Disconnect::ByApplication, "going down".into(), "en".into());
             let _ = timeout(GOODBYE, bye).await;
             if timeout(GOODBYE, &mut session).await.is_ok() {

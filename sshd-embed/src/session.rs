@@ -299,8 +299,7 @@ impl Session {
             Script::BreakOff => {
                 // To a client that has gone already there is nothing to break off.
                 let _ = self.out.send(None, b"half a li".to_vec()).await;
-                // Every client refuses this, and with that says that what came before has arrived.
-                let _ = self.handle.forward_tcpip(String::new(), 0).await;
+                until_heard(&self.handle).await;
                 self.out.cut.cancel();
             }
             Script::Answer(answer) => {
@@ -343,7 +342,7 @@ impl Session {
                 }
             });
         };
-        let exit = finish(&mut child, output, &self.out, &self.handle, &reaped, on_terminal);
+        let mut exit = Box::pin(finish(&mut child, output, &self.out, &self.handle, &reaped, on_terminal));
         let control = control(&mut self.signalled, &mut self.resized, window.as_ref(), leader, &reaped);
         let overrun = async {
             self.overrun.cancelled().await;
@@ -353,22 +352,21 @@ impl Session {
             std::future::pending::<()>().await;
         };
         let end = tokio::select! {
-            () = exit => End::Exited,
+            () = &mut exit => End::Exited,
             () = self.closed.cancelled() => End::Closed,
             text = self.service.last_words() => End::Farewell(text),
             () = feed => End::Closed,
             () = control => End::Closed,
             () = overrun => End::Closed,
         };
-        if let End::Farewell(text) = end {
-            let last = async {
-                last_words(&self.out, &text, on_terminal).await;
-                // A client that is disconnected throws away what it has not printed; its answer to the
-                // close says that it has.
-                self.closed.cancelled().await;
-            };
+        // What the command has written by then comes first, for which one look is enough; perhaps that is its end.
+        let has_exited = matches!(end, End::Farewell(_)) && timeout(Duration::ZERO, &mut exit).await.is_ok();
+        drop(exit);
+        if let End::Farewell(text) = end
+            && !has_exited
+        {
             // Whoever does not read misses them.
-            let _ = timeout(LAST_WORDS, last).await;
+            let _ = timeout(LAST_WORDS, last_words(&self.out, &text, on_terminal)).await;
         }
         if on_terminal && !reaped.load(Ordering::Acquire) {
             signal_group(leader, Signal::HUP);
@@ -519,6 +517,12 @@ async fn control(
             else => std::future::pending::<()>().await,
         }
     }
+}
+
+/// Waits until a client that has logged in has taken what was sent to it, or has gone.
+pub(crate) async fn until_heard(handle: &Handle) {
+    // Every client refuses this, in its turn.
+    let _ = handle.forward_tcpip(String::new(), 0).await;
 }
 
 async fn last_words(out: &Outlet, text: &str, on_terminal: bool) {
